@@ -1,0 +1,115 @@
+"""The command line: a table of commands, and what happens to their errors. Nothing heavy is imported."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lightning_tune import __version__
+from lightning_tune.errors import ConfigError, TuneError, nearest
+
+PROGRAM = "python -m lightning_tune"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it does in one line, and the module whose `main(name, args)` runs it."""
+
+    summary: str
+    module: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "fit": Command("fine-tune an encoder on labelled text", "lightning_tune.commands.fit"),
+    "validate": Command("measure a checkpoint on the validation split", "lightning_tune.commands.fit"),
+    "test": Command("measure a checkpoint on the test split, with a report", "lightning_tune.commands.fit"),
+    "predict": Command("label new texts with a checkpoint", "lightning_tune.commands.fit"),
+    "dashboard": Command("compare runs on one HTML page, or lay out a W&B workspace", "lightning_tune.commands.dashboard"),
+    "doctor": Command("check versions and hardware; say which settings fit here", "lightning_tune.commands.doctor"),
+    "completion": Command("print a script that completes commands and options in a shell", "lightning_tune.commands.completion"),
+}
+
+
+def console() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(args: Sequence[str]) -> int:
+    """Run a command.
+
+    Args:
+        args: The words after the program's name.
+
+    Returns:
+        The exit code: 0; 1 our bug; 2 wrong input or config; 3 a gate failed; 4 the run failed; 130
+        interrupted.
+    """
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    try:
+        return _dispatch(args)
+    except TuneError as err:
+        if debug:
+            raise
+        return _say(str(err), err.exit_code)
+    except OSError as err:
+        if debug:
+            raise
+        return _say(_describe(err), 2)
+    except KeyboardInterrupt:
+        return _say("interrupted.", 130)
+
+
+def _dispatch(args: Sequence[str]) -> int:
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if args[0] in ("-V", "--version"):
+        print(f"lightning-tune {__version__}")
+        return 0
+    name = args[0]
+    if name not in COMMANDS:
+        raise ConfigError(
+            f"{name!r} is not a command; `{PROGRAM} --help` lists them.{nearest(name, COMMANDS)}"
+        )
+    module = importlib.import_module(COMMANDS[name].module)
+    code: int = module.main(name, list(args[1:]))
+    return code
+
+
+def usage() -> str:
+    """Return the help of the whole program."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROGRAM} COMMAND [options]",
+            "",
+            "Labelled text in; a BERT-family text classifier in production out.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "options:",
+            "  -h, --help     this page; COMMAND --help for a command's own options",
+            "  -V, --version  the version",
+            "  --debug        show the traceback of an error",
+            "",
+            "start here:",
+            f"  {PROGRAM} fit -c quickstart",
+        ]
+    )
+
+
+def _say(message: str, code: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return code
+
+
+def _describe(err: OSError) -> str:
+    reason = err.strerror or str(err) or type(err).__name__
+    where = f" {err.filename!r}" if err.filename else ""
+    return f"the operating system refused{where}: {reason}; free or name another place and run again."

@@ -1,0 +1,304 @@
+"""`fit`, `validate`, `test`, `predict`: Lightning's own command line, with checkpoints that carry their settings."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.plugins.io import CheckpointIO
+
+from lightning_tune.cli import PROGRAM
+from lightning_tune.commands.parsing import OneLineErrors
+from lightning_tune.commands.settings import Setting, check_keys, expand_configs, given
+from lightning_tune.data.datamodule import TextDataModule
+from lightning_tune.errors import CheckpointError
+from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
+from lightning_tune.tables import replace_file
+from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, WholeFileCheckpointIO
+from lightning_tune.training.callbacks.evaluation import EvaluationReport
+from lightning_tune.training.callbacks.predictions import WritePredictions
+from lightning_tune.training.defaults import default_callbacks
+from lightning_tune.training.loggers import MetricsCSV
+from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.runs import new_run, newest_checkpoint, run_of
+
+SKIPPED = {
+    "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
+    "validate": {"model", "dataloaders", "datamodule"},
+    "test": {"model", "dataloaders", "datamodule"},
+    "predict": {"model", "dataloaders", "datamodule", "return_predictions"},
+}
+TOP_LEVEL = ("seed_everything", "ckpt_path", "weights_only", "verbose", "output", "config", "print_config")
+
+QUIET = (
+    r".*does not have many workers.*",  # batches are slices of a memory map: workers cost more than they bring
+    r".*The number of training batches .* is smaller than the logging interval.*",
+    r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote
+    r".*in eval mode at the start of training.*",  # metrics and the loss, which have no mode
+    r".*exists and is not empty. Previous log files.*",  # MetricsCSV keeps them
+)
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_epochs": 3,
+    "default_root_dir": "runs",
+    "gradient_clip_val": 1.0,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,
+}
+
+
+def main(name: str, args: Sequence[str]) -> int:
+    """Run one of Lightning's commands; see `--help` of each for its settings."""
+    _quiet()
+    args = expand_configs(args)
+    settings = given(args)
+    check_keys(name, settings, TOP_LEVEL)
+    args, checkpoint = _find_checkpoint(name, args, settings)
+    TuneParser.settings = settings
+    TuneCLI(name, args, checkpoint)
+    return 0
+
+
+class TuneParser(OneLineErrors, LightningArgumentParser):
+    """LightningCLI's parser with errors of one line; a prefix of an option is a typo, not the option."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+
+class TuneCLI(LightningCLI):
+    """LightningCLI over TextClassifier and TextDataModule, for one command.
+
+    Args:
+        command: fit, validate, test or predict.
+        args: The words after it.
+        checkpoint: Path of a checkpoint whose settings are the defaults of this run.
+    """
+
+    def __init__(self, command: str, args: Sequence[str], checkpoint: str | None) -> None:
+        self.subcommands = lambda: {command: SKIPPED[command]}  # type: ignore[method-assign]
+        self.checkpoint = checkpoint
+        self.stored = read_checkpoint(checkpoint) if checkpoint else None
+        self.run_name = _run_name(command, args)
+        self.run_folder: Path | None = None
+        super().__init__(
+            TextClassifier,
+            TextDataModule,
+            save_config_callback=None,
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=42,
+            parser_kwargs={"default_env": True, "env_prefix": "LIGHTNING_TUNE"},
+            parser_class=TuneParser,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=[command, *args],
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Set the defaults, those of a checkpoint where one is given, and link the label set."""
+        defaults: dict[str, Any] = {
+            "model": {"class_path": f"{TextClassifier.__module__}.{TextClassifier.__qualname__}"},
+            "data": {"class_path": f"{TextDataModule.__module__}.{TextDataModule.__qualname__}"},
+        }
+        if self.stored is not None:
+            ours = self.stored[PACKAGE_KEY]
+            model = {key: value for key, value in self.stored["hyper_parameters"].items() if key != "labels"}
+            defaults["model"] = {"class_path": _trusted(ours["class_path"]), "init_args": model}
+            data = {**ours.get("data", {}), "labels": ours["labels"], "tokenizer": self.checkpoint}
+            defaults["data"]["init_args"] = data
+        parser.set_defaults(defaults)
+        parser.link_arguments("data.labels_as_dict", "model.init_args.labels", apply_on="instantiate")
+        if "predict" in self.subcommands():
+            parser.add_argument(
+                "--output", type=str | None, default=None, help="File of the predictions: .parquet, .csv, .tsv, .jsonl."
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse what the command was given, not what stands in sys.argv."""
+        self.config = parser.parse_args(args)
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: a checkpoint's settings are defaults, so that what the user wrote wins."""
+
+    def before_instantiate_classes(self) -> None:
+        """Take the tokenizer of the backbone where no other is named."""
+        data = self.config[str(self.subcommand)].data.init_args
+        if data.get("tokenizer") is None:
+            data["tokenizer"] = self.config[str(self.subcommand)].model.init_args.backbone
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """Build the trainer in the run's folder, with the default callbacks and loggers."""
+        command = str(self.subcommand)
+        config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        folder = self._choose_folder(config["default_root_dir"])
+        config["default_root_dir"] = str(folder)
+        config["logger"] = _loggers(config.get("logger"), folder, command)
+        configured = config.get("callbacks") or []
+        configured = configured if isinstance(configured, list) else [configured]
+        if command == "predict":
+            configured = [*configured, WritePredictions(self._get(self.config, "output"))]
+        wants_bar = config.get("enable_progress_bar") is not False
+        config["callbacks"] = default_callbacks(self.model, configured, progress=wants_bar)
+        if config.get("enable_checkpointing") is False:
+            config["callbacks"] = [c for c in config["callbacks"] if not isinstance(c, BestCheckpoint)]
+        plugins = config.get("plugins") or []
+        plugins = plugins if isinstance(plugins, list) else [plugins]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            plugins = [*plugins, WholeFileCheckpointIO()]
+        config["plugins"] = plugins
+        return self.trainer_class(**config)
+
+    def _choose_folder(self, root: str) -> Path:
+        command = str(self.subcommand)
+        own = run_of(self.checkpoint) if self.checkpoint else None
+        if own is not None:
+            return own
+        self.run_folder = new_run(root, self.run_name)
+        return self.run_folder
+
+    def before_fit(self) -> None:
+        """Show what the data is before any time is spent on it, and keep the config of the run."""
+        self._announce()
+        folder = Path(self.trainer.default_root_dir)
+        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+            with replace_file(folder / "config.yaml", private=True) as temporary:
+                temporary.write_text(self._config_text(), encoding="utf-8")
+
+    def _announce(self) -> None:
+        self.datamodule.setup()  # every split that is named: a fault in test is told before hours of training
+        summary = self.datamodule.summary()
+        if self.trainer.is_global_zero:
+            summary.render()
+            for sink in self.trainer.loggers:
+                if hasattr(sink, "log_data_summary"):
+                    sink.log_data_summary(summary.to_dict())
+
+    def _config_text(self) -> str:
+        config = self.config[str(self.subcommand)]
+        return str(self._parser(self.subcommand).dump(config, skip_none=False, skip_link_targets=True))
+
+    def after_fit(self) -> None:
+        """Measure the best weights on the validation split and show what a person wants to know."""
+        if self.trainer.fast_dev_run:
+            return
+        if self.datamodule.val_data is not None:
+            self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
+        self._show_report()
+        best = Path(self.trainer.default_root_dir) / "checkpoints" / "best.ckpt"
+        if self.trainer.is_global_zero and best.is_file():
+            print(f"best checkpoint  {best}\nnext             {PROGRAM} test --ckpt_path {best}")
+        self._close_loggers()
+
+    def after_validate(self) -> None:
+        """Show the report."""
+        self._show_report()
+        self._close_loggers()
+
+    def after_test(self) -> None:
+        """Show the report."""
+        self._show_report()
+        self._close_loggers()
+
+    def after_predict(self) -> None:
+        """Close the trackers."""
+        self._close_loggers()
+
+    def _show_report(self) -> None:
+        report = next((c for c in self.trainer.callbacks if isinstance(c, EvaluationReport)), None)
+        if report is None or report.evaluation is None or not self.trainer.is_global_zero:
+            return
+        from lightning_tune.reports.terminal import show
+
+        show(report.evaluation)
+        print(f"report           {Path(self.trainer.default_root_dir) / 'report.html'}")
+
+    def _close_loggers(self) -> None:
+        for sink in self.trainer.loggers:
+            if hasattr(sink, "close"):
+                sink.close()
+
+
+def _find_checkpoint(
+    command: str, args: Sequence[str], settings: Sequence[Setting]
+) -> tuple[list[str], str | None]:
+    """Return the arguments with `last` replaced by a path, and that path; None where none is named.
+
+    Raises:
+        CheckpointError: if a command that needs a checkpoint was given none.
+    """
+    named = [setting.value for setting in settings if setting.key == "ckpt_path"]
+    if not named:
+        if command == "fit":
+            return list(args), None
+        raise CheckpointError(
+            f"`{command}` needs a checkpoint: give --ckpt_path runs/RUN/checkpoints/best.ckpt, or --ckpt_path last."
+        )
+    path = str(named[-1])
+    if path == "last":
+        roots = [setting.value for setting in settings if setting.key == "trainer.default_root_dir"]
+        path = str(newest_checkpoint(str(roots[-1]) if roots else TRAINER_DEFAULTS["default_root_dir"]))
+        print(f"ckpt_path=last is {path}")
+    return [*args, f"--ckpt_path={path}"], path
+
+
+def _run_name(command: str, args: Sequence[str]) -> str:
+    """Name a run after its first config, or else its command."""
+    for flag, value in itertools.pairwise([*args, ""]):
+        name, equals, inline = flag.partition("=")
+        if name in ("-c", "--config"):
+            return Path(inline if equals else value).stem
+    return command
+
+
+def _loggers(configured: Any, folder: Path, command: str) -> list[Any] | bool:
+    """Return the run's loggers: metrics.csv for a fit, and what the config adds, in the run's folder."""
+    if configured is False:
+        return False
+    added = [] if configured in (None, True) else configured if isinstance(configured, list) else [configured]
+    for sink in added:
+        if hasattr(sink, "bind"):
+            sink.bind(folder)
+    own = command == "fit" and not any(isinstance(sink, CSVLogger) for sink in added)
+    return [MetricsCSV(str(folder)), *added] if own else added or False
+
+
+def _trusted(class_path: str) -> str:
+    """Return the class that a checkpoint names if it is ours or imported already.
+
+    Raises:
+        CheckpointError: otherwise, since importing a module runs its code.
+    """
+    module, _, _ = class_path.rpartition(".")
+    if module in sys.modules:
+        return class_path
+    raise CheckpointError(
+        f"the checkpoint was made by the class {class_path}, which is not ours; importing it would run its "
+        f"code: if you trust it, name it yourself with --model {class_path}."
+    )
+
+
+def _quiet() -> None:
+    """Leave out what Lightning and its libraries tell every user at every start."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_tune").addHandler(_handler())
+    for message in QUIET:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _handler() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    return handler

@@ -1,0 +1,1 @@
+"""From files to batches: sources, labels, tokenization, batching, the data module."""

@@ -1,0 +1,50 @@
+"""The errors that a user can cause or must see, each with the exit code of its kind."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TuneError(Exception):
+    """Base of all errors of this package whose message alone tells the user what to do.
+
+    A message says what is wrong, the value found, the rule it breaks and the fix, in one line.
+    """
+
+    exit_code: int = 2
+
+
+class ConfigError(TuneError):
+    """A setting is wrong, or two settings contradict each other."""
+
+
+class DataError(TuneError):
+    """A data file cannot be used as it is."""
+
+
+class CheckpointError(TuneError):
+    """A checkpoint is missing, damaged, foreign or unsafe."""
+
+
+class BundleError(TuneError):
+    """A bundle is missing, damaged or foreign."""
+
+
+class GateError(TuneError):
+    """A measured figure missed its budget."""
+
+    exit_code = 3
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return " Did you mean 'X'?" for the candidate closest to a mistyped name, or "".
+
+    >>> nearest("texx", ["text", "label"])
+    " Did you mean 'text'?"
+    >>> nearest("zzz", ["text", "label"])
+    ''
+    """
+    by_folded = {candidate.casefold(): candidate for candidate in candidates}
+    found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return f" Did you mean {by_folded[found[0]]!r}?" if found else ""

@@ -1,0 +1,1 @@
+"""Encoders and the classifier around them: torch only, no Lightning."""

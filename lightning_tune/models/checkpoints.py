@@ -1,0 +1,78 @@
+"""Read a training checkpoint without executing anything that it holds."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_tune.errors import CheckpointError, nearest
+
+PACKAGE_KEY = "lightning_tune"
+"""Where a checkpoint keeps what is needed beside the weights: labels, tokenizer, data settings."""
+
+
+def is_checkpoint(name: str) -> bool:
+    """Whether a backbone or tokenizer name means one of our checkpoint files."""
+    return name.endswith(".ckpt")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a checkpoint written by this package; tensors stay memory-mapped until used.
+
+    Args:
+        path: A file on this machine.
+
+    Returns:
+        Lightning's checkpoint dictionary, with the key `lightning_tune` in it.
+
+    Raises:
+        CheckpointError: if it is remote, missing, damaged, unsafe, or written by something else.
+    """
+    checkpoint = _load(_local_file(str(path)))
+    ours = isinstance(checkpoint, dict) and {PACKAGE_KEY, "state_dict"} <= checkpoint.keys()
+    if not ours:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} was not written by lightning_tune: it lacks the label set "
+            "and the tokenizer; fine-tune with `fit`, giving its encoder as model.backbone."
+        )
+    return checkpoint  # type: ignore[no-any-return]
+
+
+def _local_file(name: str) -> Path:
+    if "://" in name:
+        raise CheckpointError(
+            f"checkpoint {name!r} is a URL; checkpoints are read from local files only: "
+            "download it first."
+        )
+    file = Path(name)
+    if not file.is_file():
+        kind = "is a folder" if file.is_dir() else "does not exist"
+        folder = file if file.is_dir() else file.parent
+        hint = nearest(file.name, (entry.name for entry in folder.glob("*.ckpt")))
+        raise CheckpointError(
+            f"checkpoint {name!r} {kind}; name a .ckpt file that `fit` wrote.{hint}"
+        )
+    return file
+
+
+def _load(file: Path) -> Any:
+    size = file.stat().st_size
+    damaged = f"checkpoint '{file}' is damaged or cut short ({size} bytes); use another one."
+    try:
+        # The list of a zip file's parts stands at its end: it goes first when a file is cut.
+        if not zipfile.is_zipfile(file):
+            raise CheckpointError(damaged)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(
+            f"checkpoint '{file}' holds objects other than tensors and plain values, or is "
+            "damaged; it was not loaded, since loading it could execute code."
+        ) from err
+    except (RuntimeError, EOFError, ValueError, KeyError) as err:
+        raise CheckpointError(damaged) from err
+    except OSError as err:
+        raise CheckpointError(f"checkpoint '{file}' cannot be read: {err.strerror}.") from err

@@ -1,0 +1,59 @@
+"""The classifier: an encoder with its head, from token sequences to one row of logits a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+Batch = Mapping[str, Tensor]
+"""input_ids and attention_mask [sequences, longest] int64; token_type_ids where the encoder has
+them; labels; weights [examples] float32 where rows are weighted; index [examples]; and, where long
+texts are read in windows, window_of [sequences] int64: the example that a sequence belongs to."""
+
+
+class Classifier(nn.Module):
+    """Answer each text with logits; one read in several windows gets the mean of its windows' logits.
+
+    Args:
+        encoder: A transformers model for sequence classification.
+    """
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Return logits [examples, outputs] float32."""
+        inputs = {
+            name: batch[name]
+            for name in ("input_ids", "attention_mask", "token_type_ids")
+            if name in batch
+        }
+        logits: Tensor = self.encoder(**inputs).logits.float()
+        window_of = batch.get("window_of")
+        return logits if window_of is None else pool_windows(logits, window_of)
+
+
+def pool_windows(logits: Tensor, window_of: Tensor) -> Tensor:
+    """Average the logits of each example's windows.
+
+    Args:
+        logits: [sequences, outputs].
+        window_of: [sequences] int64, non-decreasing, without gaps.
+
+    Returns:
+        [examples, outputs].
+
+    >>> pool_windows(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 1])).tolist()
+    [[2.0], [5.0]]
+    """
+    examples = int(window_of[-1]) + 1
+    sums = logits.new_zeros(examples, logits.shape[1]).index_add_(0, window_of, logits)
+    counts = torch.bincount(window_of, minlength=examples).unsqueeze(1)
+    return sums / counts

@@ -1,0 +1,170 @@
+"""How names, numbers and hostile texts are shown; shared by Markdown, HTML and terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lightning_tune.reports.records import Evaluation
+from lightning_tune.schema import Label, TaskKind
+
+METRIC_TITLES: Mapping[str, str] = {
+    "accuracy": "Accuracy",
+    "f1": "F1",
+    "f1_macro": "F1, macro",
+    "f1_micro": "F1, micro",
+    "precision": "Precision",
+    "recall": "Recall",
+    "mcc": "Matthews correlation",
+    "auroc": "Area under ROC",
+    "map": "Mean average precision",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+    "mae": "Mean absolute error",
+    "loss": "Loss",
+}
+TASK_TITLES: Mapping[TaskKind, str] = {
+    "binary": "Binary classification",
+    "multiclass": "Multiclass classification",
+    "multilabel": "Multi-label classification",
+    "regression": "Regression",
+}
+
+# Marks that turn the reading direction: a text could disguise itself, or the line around it.
+_BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
+_HIDDEN = re.compile(f"[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f{_BIDI}\\ud800-\\udfff]")
+
+
+def printable(text: str, *, limit: int = 1000, one_line: bool = True) -> str:
+    r"""Make any text safe to show: no control characters, no direction marks, a bounded length.
+
+    Args:
+        text: Any text, lone surrogates included.
+        limit: Characters to show at most; the rest is counted.
+        one_line: Whether line breaks and tabs become spaces.
+
+    >>> printable("a\x1b[31mb\nc")
+    'a␛[31mb c'
+    >>> printable("abcdef", limit=3)
+    'abc… (6 characters)'
+    """
+    shown = _HIDDEN.sub(_picture, text[:limit])
+    if one_line:
+        shown = " ".join(shown.split())
+    return shown if len(text) <= limit else f"{shown}… ({len(text):,} characters)"
+
+
+def _picture(match: re.Match[str]) -> str:
+    code = ord(match.group())
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
+
+
+def metric_title(name: str) -> str:
+    """Return how a metric is called on a page; a user's own keeps its name.
+
+    >>> metric_title("f1_macro"), metric_title("cost_per_call")
+    ('F1, macro', 'Cost per call')
+    """
+    spaced = name.replace("_", " ")
+    return METRIC_TITLES.get(name, spaced[:1].upper() + spaced[1:])
+
+
+def number(value: float | None) -> str:
+    """Show a metric with three decimals, a large number with four digits, nothing as n/a.
+
+    >>> number(0.89166), number(12345.6), number(2e-05), number(None)
+    ('0.892', '12,350', '2e-05', 'n/a')
+    """
+    if value is None or not math.isfinite(value):
+        return "n/a"
+    if value and abs(value) < 0.001:
+        return f"{value:.3g}"
+    if 0.9995 <= abs(value) < 1:
+        return f"{value:.5f}"[: 7 if value > 0 else 8]  # not rounded up to 1
+    if abs(value) < 10:
+        return f"{value:.3f}"
+    digits = 3 - math.floor(math.log10(abs(value)))
+    return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
+def percent(share: float) -> str:
+    """Show a share in [0, 1] as a percentage.
+
+    >>> percent(0.1234), percent(1.0), percent(0.9996)
+    ('12 %', '100 %', '>99 %')
+    """
+    rounded = round(100 * share)
+    if rounded == 100 and share < 1:
+        return ">99 %"
+    return "<1 %" if rounded == 0 and share > 0 else f"{rounded} %"
+
+
+def label_text(label: Label) -> str:
+    """Show a label on one line.
+
+    >>> label_text(("joy", "love")), label_text(()), label_text(2.5)
+    ('joy, love', 'none', '2.5')
+    """
+    if isinstance(label, tuple):
+        return ", ".join(printable(name, limit=80) for name in label) or "none"
+    return f"{label:.4g}" if isinstance(label, float) else printable(label, limit=80)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often one label was taken for another, and that as a share of the label's rows."""
+
+    label: str
+    predicted: str
+    rows: int
+    share: float
+
+
+def most_confused(evaluation: Evaluation, limit: int = 10) -> list[Confusion]:
+    """Return the pairs of labels that are confused most often, in one direction each."""
+    pairs = []
+    for index, row in enumerate(evaluation.confusion or []):
+        for other, rows in enumerate(row):
+            if rows and other != index:
+                names = evaluation.labels[index], evaluation.labels[other]
+                pairs.append(Confusion(*names, rows, rows / sum(row)))
+    return sorted(pairs, key=lambda pair: (-pair.rows, -pair.share, pair.label))[:limit]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Turn nested settings into dotted ones; a list stays whole unless it holds settings itself.
+
+    >>> flatten({"a": {"b": 1, "c": {}}, "d": [1, 2], "e": [{"f": 3}]})
+    {'a.b': 1, 'a.c': {}, 'd': [1, 2], 'e.0.f': 3}
+    """
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+            value = {str(index): entry for index, entry in enumerate(value)}
+        if isinstance(value, Mapping) and value:
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = value
+    return flat
+
+
+def setting(value: Any) -> str:
+    """Show a setting as YAML would write it, on one line.
+
+    >>> setting(None), setting(True), setting(2e-05), setting(["a", 1])
+    ('null', 'true', '2e-05', '[a, 1]')
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(setting(entry) for entry in value)}]"
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{key}: {setting(entry)}" for key, entry in value.items())
+        return f"{{{inside}}}"
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value), limit=200)

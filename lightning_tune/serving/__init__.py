@@ -1,0 +1,1 @@
+"""The PyTorch-free runtime: what happens to a text on its way to the encoder, and production."""

@@ -1,0 +1,24 @@
+"""Reading and writing rows: CSV, TSV, JSON Lines and Parquet, in constant memory.
+
+Texts stay texts: "NA" is no missing value, labels "01" and "1" differ, every field is counted.
+"""
+
+from lightning_tune.tables.files import digest, expand
+from lightning_tune.tables.formats import Fields, FormatName, TableFormat
+from lightning_tune.tables.rows import BadRow, BadRows, RowBatch, read_header, read_rows
+from lightning_tune.tables.writing import replace_file, write_rows
+
+__all__ = [
+    "BadRow",
+    "BadRows",
+    "Fields",
+    "FormatName",
+    "RowBatch",
+    "TableFormat",
+    "digest",
+    "expand",
+    "read_header",
+    "read_rows",
+    "replace_file",
+    "write_rows",
+]

@@ -1,0 +1,1 @@
+"""Training: the LightningModule, its losses, metrics, optimizers, callbacks and loggers."""

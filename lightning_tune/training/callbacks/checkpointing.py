@@ -1,0 +1,78 @@
+"""The best and the last checkpoint: written whole, the best one's weights used afterwards."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from lightning_tune.models.checkpoints import read_checkpoint
+from lightning_tune.tables import replace_file
+from lightning_tune.training.module import TextClassifier
+
+logger = logging.getLogger(__name__)
+
+
+class WholeFileCheckpointIO(TorchCheckpointIO):
+    """Write a local checkpoint beside its target and rename it, so that a reader sees all of it or none.
+
+    Lightning stages in the temporary folder, which may be another file system; remote targets keep
+    its own way.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Save to `path`; a failed write leaves the previous file as it was."""
+        if "://" in str(path) or storage_options is not None:
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replace_file(target, private=True) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keep checkpoints/best.ckpt and checkpoints/last.ckpt; at the end, give the model its best weights.
+
+    Args:
+        monitor: Logged name that decides, such as "val/accuracy".
+        mode: Whether it is to be small or large.
+        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
+    """
+
+    def __init__(self, monitor: str, mode: str, dirpath: str | None = None) -> None:
+        super().__init__(
+            dirpath=dirpath,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            save_last=True,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+        )
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Put the checkpoints into the run's folder."""
+        if self.dirpath is None:
+            self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+        super().setup(trainer, pl_module, stage)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Load the best weights into the model, on every rank."""
+        if not self.best_model_path or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        best = trainer.strategy.broadcast(self.best_model_path)
+        if isinstance(pl_module, TextClassifier) and _holds_whole_weights(trainer):
+            pl_module.load_state_dict(read_checkpoint(best)["state_dict"])
+
+
+def _holds_whole_weights(trainer: L.Trainer) -> bool:
+    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+
+    return isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)

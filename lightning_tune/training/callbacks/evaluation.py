@@ -1,0 +1,125 @@
+"""Gather a split's answers and write what a person reads: metrics.json, report.md, report.html."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+
+from lightning_tune.reports.evaluate import evaluate
+from lightning_tune.reports.records import Evaluation
+from lightning_tune.training.callbacks.gathering import Answers
+from lightning_tune.training.callbacks.progress import EpochLines
+from lightning_tune.training.metrics import probabilities
+from lightning_tune.training.module import TextClassifier
+
+
+class EvaluationReport(L.Callback):
+    """After `validate` or `test`, write the report of the split and send its figures to the loggers.
+
+    Args:
+        texts: Whether the local report shows the worst mistakes' texts; trackers have a setting of
+            their own.
+        worst: How many mistakes to list, at least 0.
+    """
+
+    def __init__(self, texts: bool = True, worst: int = 25) -> None:
+        self.texts = texts
+        self.worst = worst
+        self.settings: Mapping[str, Any] = {}
+        self.evaluation: Evaluation | None = None
+        self._answers = Answers()
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's answers; the validations inside a fit need none."""
+        if trainer.state.fn == "validate":
+            self._answers.add(outputs)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep a batch's answers."""
+        self._answers.add(outputs)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the validation split's report, outside a fit."""
+        if trainer.state.fn == "validate":
+            self._finish(trainer, pl_module, "val")
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the test split's report."""
+        self._finish(trainer, pl_module, "test")
+
+    def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, split: str) -> None:
+        gathered = self._answers.collect()
+        if not isinstance(pl_module, TextClassifier) or not trainer.is_global_zero or gathered is None:
+            return
+        data = getattr(trainer, "datamodule", None)
+        rows = getattr(data, f"{split}_data", None) if self.texts else None
+        index = gathered["index"]
+        record = evaluate(
+            pl_module.label_set,
+            gathered["labels"].numpy(),
+            probabilities(gathered["logits"], pl_module.label_set.kind).numpy().astype(np.float64),
+            split=split,
+            text_of=None if rows is None else lambda row: rows.store.text(int(index[row])),
+            worst=self.worst,
+        )
+        logged = {
+            name.removeprefix(f"{split}/"): float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith(f"{split}/")
+        }
+        record.metrics = {**logged, **record.metrics}
+        record.main_metric = pl_module.main_metric
+        record.curves = curves(trainer)
+        record.data_summary = data.summary().to_dict() if data is not None and hasattr(data, "summary") else {}
+        record.settings = dict(self.settings) or dict(pl_module.hparams)
+        record.provenance = {"backbone": pl_module.backbone}
+        record.title = Path(trainer.default_root_dir).name
+        self.evaluation = record
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        write_reports(Path(trainer.default_root_dir), record)
+        for sink in trainer.loggers:
+            if hasattr(sink, "log_evaluation"):
+                sink.log_evaluation(record)
+
+
+def curves(trainer: L.Trainer) -> dict[str, list[tuple[float, float]]]:
+    """Return the history of a fit as points (step, value) by metric."""
+    history = next((c.history for c in trainer.callbacks if isinstance(c, EpochLines)), [])  # type: ignore[attr-defined]
+    names = [name for name in (history[0] if history else {}) if "/" in name]
+    return {name: [(row["step"], row[name]) for row in history if name in row] for name in names}
+
+
+def write_reports(folder: Path, record: Evaluation) -> None:
+    """Write metrics.json, report.json, report.md and report.html into a run's folder."""
+    from lightning_tune.reports.html import write_html
+    from lightning_tune.reports.markdown import write_markdown
+    from lightning_tune.reports.records import write_evaluation, write_metrics
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_metrics(folder / "metrics.json", record)
+    write_evaluation(folder / "report.json", record)
+    write_markdown(folder / "report.md", record)
+    write_html(folder / "report.html", record)
+
+

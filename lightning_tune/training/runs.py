@@ -1,0 +1,48 @@
+"""Where a run lives: its folder, and the newest checkpoint below the root of all runs."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from lightning_tune.errors import CheckpointError
+
+
+def new_run(root: str, name: str) -> Path:
+    """Make a fresh folder `root/name-YYYYMMDD-HHMMSS`, readable by its owner alone.
+
+    Raises:
+        OSError: if the folder cannot be made.
+    """
+    base = Path(root)
+    base.mkdir(parents=True, exist_ok=True)
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for attempt in range(1, 1000):
+        folder = base / (f"{name}-{stamp}" if attempt == 1 else f"{name}-{stamp}-{attempt}")
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:
+            continue
+        return folder
+    raise FileExistsError(17, "too many runs in one second", str(base))
+
+
+def run_of(checkpoint: str) -> Path | None:
+    """Return the run's folder that a checkpoint stands in; None for one that lies elsewhere."""
+    parent = Path(checkpoint).parent
+    return parent.parent if parent.name == "checkpoints" else None
+
+
+def newest_checkpoint(root: str) -> Path:
+    """Return the last.ckpt that was written last below the root of all runs.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    found = sorted(Path(root).glob("*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
+    if not found:
+        raise CheckpointError(
+            f"ckpt_path=last: no run below {root!r} has a checkpoints/last.ckpt; name a checkpoint, or set "
+            "trainer.default_root_dir to the folder of your runs."
+        )
+    return found[-1]
