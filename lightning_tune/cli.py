@@ -51,16 +51,13 @@ def main(args: Sequence[str]) -> int:
     args = [arg for arg in args if arg != "--debug"]
     try:
         return _dispatch(args)
-    except TuneError as err:
-        if debug:
-            raise
-        return _say(str(err), err.exit_code)
-    except OSError as err:
-        if debug:
-            raise
-        return _say(_describe(err), 2)
     except KeyboardInterrupt:
         return _say("interrupted.", 130)
+    except Exception as err:
+        cause = _users_error(err)
+        if debug or cause is None:
+            raise
+        return _say(str(cause), cause.exit_code) if isinstance(cause, TuneError) else _say(_describe(cause), 2)
 
 
 def _dispatch(args: Sequence[str]) -> int:
@@ -107,6 +104,16 @@ def usage() -> str:
 def _say(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def _users_error(err: BaseException) -> TuneError | OSError | None:
+    """Return the error that its message alone explains, also where a library wrapped it; None for a bug."""
+    seen: BaseException | None = err
+    while seen is not None:
+        if isinstance(seen, TuneError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return err if isinstance(err, OSError) else None
 
 
 def _describe(err: OSError) -> str:

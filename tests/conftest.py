@@ -1,4 +1,4 @@
-"""Tiny tokenizers and encoders that every test may use: random weights, real classes, no network."""
+"""Tiny tokenizers and encoders for every test: random weights, real classes, no network."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ story such support sure take team tell than thank that the them then there they 
 time to today told too try turn two under up us use user very wait want was watch way we week well
 were what when where which while who why will with word work world worst would wrong year yes yet
 you your
-""".split()
+""".split()  # noqa: SIM905 - two hundred words read better as text
 SUFFIXES = ["ing", "ed", "er", "ly", "es", "est", "ness", "ful", "less", "ment", "tion", "able"]
 
 # The five special tokens by role, in the order of their ids. The RoBERTa kin count positions from
@@ -77,7 +77,7 @@ WITH_TYPES = ("bert", "electra", "albert", "deberta-v2")
 
 
 def make_tokenizer(special: dict[str, str]) -> Tokenizer:
-    """Make a BERT tokenizer with WordPiece over a few hundred pieces; any lower-case ASCII word fits."""
+    """Make a BERT tokenizer with WordPiece over a few hundred pieces; any ASCII word fits."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     letters = string.ascii_lowercase + string.digits
@@ -112,7 +112,7 @@ def tiny_tokenizer() -> Tokenizer:
 def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Return a function: a family's name -> a folder with a tiny random encoder and its tokenizer.
 
-    Two layers of width 16, 64 positions. The folders are shared by all tests: copy one to change it.
+    Two layers of width 16, 64 positions. All tests share the folders: copy one to change it.
     """
     made: dict[str, Path] = {}
 

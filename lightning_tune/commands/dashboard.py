@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from lightning_tune.reports.dashboard import write_dashboard
+from lightning_tune.reports.display import printable
 from lightning_tune.reports.runs import find_runs
 
 
@@ -18,14 +20,13 @@ def dashboard(runs: str = "runs", output: str = "dashboard.html", wandb: str | N
 
     Raises:
         DataError: if the folder does not exist or holds no run.
-        ConfigError: if W&B does not take the workspace.
+        ConfigError: if the page cannot be written, or W&B does not take the workspace.
     """
     found = find_runs(runs)
     write_dashboard(Path(output), found, source=runs)
-    damaged = [problem for run in found for problem in run.problems]
-    for problem in damaged:
-        print(f"not read: {problem}")
-    print(f"{len(found)} runs compared in {output}")
+    for problem in (problem for run in found for problem in run.problems):
+        print(f"not read: {printable(problem)}", file=sys.stderr)
+    print(f"{len(found)} run{'' if len(found) == 1 else 's'} compared in {output}")
     if wandb is not None:
         from lightning_tune.reports.workspace import save_workspace
 

@@ -16,6 +16,8 @@ from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import CheckpointIO
 
 from lightning_tune.cli import PROGRAM
+from lightning_tune.commands.advice import choose
+from lightning_tune.commands.machine_facts import read_cpu, read_gpus
 from lightning_tune.commands.parsing import OneLineErrors
 from lightning_tune.commands.settings import Setting, check_keys, expand_configs, given
 from lightning_tune.data.datamodule import TextDataModule
@@ -39,6 +41,8 @@ SKIPPED = {
 TOP_LEVEL = ("seed_everything", "ckpt_path", "weights_only", "verbose", "output", "config", "print_config")
 
 QUIET = (
+    r"(?s).*(instantiate_classes|JsonargparseDeprecationWarning).*",  # Lightning's calls, not the user's
+    r".*isinstance\(treespec, LeafSpec\).*",  # the same
     r".*does not have many workers.*",  # batches are slices of a memory map: workers cost more than they bring
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote
@@ -144,6 +148,8 @@ class TuneCLI(LightningCLI):
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         folder = self._choose_folder(config["default_root_dir"])
         config["default_root_dir"] = str(folder)
+        if config.get("precision") is None:
+            config["precision"] = self._choose_precision(config.get("accelerator"))
         config["logger"] = _loggers(config.get("logger"), folder, command)
         configured = config.get("callbacks") or []
         configured = configured if isinstance(configured, list) else [configured]
@@ -159,6 +165,13 @@ class TuneCLI(LightningCLI):
             plugins = [*plugins, WholeFileCheckpointIO()]
         config["plugins"] = plugins
         return self.trainer_class(**config)
+
+    def _choose_precision(self, accelerator: Any) -> str:
+        """Take the precision that `doctor` would, and say so."""
+        gpus = () if accelerator == "cpu" else read_gpus()
+        choice = next(choice for choice in choose(read_cpu(), gpus) if choice.flag == "precision")
+        print(f"precision        {choice.value}: {choice.reason}")
+        return choice.value
 
     def _choose_folder(self, root: str) -> Path:
         command = str(self.subcommand)
@@ -187,7 +200,7 @@ class TuneCLI(LightningCLI):
 
     def _config_text(self) -> str:
         config = self.config[str(self.subcommand)]
-        return str(self._parser(self.subcommand).dump(config, skip_none=False, skip_link_targets=True))
+        return str(self._parser(self.subcommand).dump(config))
 
     def after_fit(self) -> None:
         """Measure the best weights on the validation split and show what a person wants to know."""

@@ -53,6 +53,8 @@ def explain(message: str, settings: Sequence[Setting]) -> str:
     >>> explain('Parser key "lr":\\n  Expected a <class \\'float\\'>. Got value: abc', [Setting("model.lr", "abc", "--model.lr")])
     "model.lr='abc' (from --model.lr) is not a float."
     """
+    if "NestedArg(" in message:  # a flag inside model or data: the cause was explained one level below
+        return _search(r"Errors:\n\s+- (.*)", message) or message
     key = _search(r'Parser key "([^"]+)"', message)
     if key is None:
         return _unkeyed(message, settings)
@@ -63,9 +65,9 @@ def explain(message: str, settings: Sequence[Setting]) -> str:
     where = _locate(key, settings, value)
     if class_name is not None and "." not in class_name:
         return f"{where}: there is no class {class_name!r}.{nearest(class_name, _class_names())} A class of your own is named package.module.Class."
-    expected = _expected(message)
+    expected = _expected(message, value)
     if expected and value is not None:
-        return f"{where} is not {expected}."
+        return f"{where} is not {expected}"
     cause = " ".join(line.strip() for line in message.splitlines()[1:] if line.strip())
     return f"{where}: {cause or message}"
 
@@ -94,14 +96,16 @@ def _locate(key: str, settings: Sequence[Setting], value: str | None) -> str:
     return f"{key}={value!r}" if value is not None else key
 
 
-def _expected(message: str) -> str:
+def _expected(message: str, value: str | None) -> str:
     names = re.findall(r"Expected an? <class '([\w.]+)'>", message)
-    choices = _search(r"Expected (?:a |an )?typing\.Literal(\[[^\]]*\])", message)
     options = ["null" if name == "NoneType" else "a " + name.rsplit(".", 1)[-1] for name in names]
     options = [option.replace("a int", "an int") for option in options]
-    if choices is not None:
-        options.insert(0, f"one of {choices[1:-1]}")
-    return " or ".join(dict.fromkeys(options))
+    literals = re.findall(r"Expected (?:a |an )?typing\.Literal\[([^\]]*)\]", message)
+    choices = [choice.strip("'") for literal in literals for choice in literal.split(", ")]
+    if choices:
+        options.insert(0, f"one of {', '.join(dict.fromkeys(choices))}")
+    hint = nearest(value, choices) if value and choices else ""
+    return f"{' or '.join(dict.fromkeys(options))}.{hint}" if options else ""
 
 
 def _search(pattern: str, text: str) -> str | None:

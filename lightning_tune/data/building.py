@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -91,10 +92,11 @@ def _build(source: Source, encoder: TextEncoder, target: Path, on_bad_rows: BadR
     temporary.mkdir(mode=0o700)
     try:
         bad: list[BadRow] = []
-        builder = _Builder(temporary, encoder.dtype)
-        for batch, encoded in _encode_ahead(source.rows(on_bad_rows, bad), encoder):
-            builder.add(batch, encoded)
-        builder.finish(source.name, bad)
+        with ExitStack() as files:
+            builder = _Builder(temporary, encoder.dtype, files)
+            for batch, encoded in _encode_ahead(source.rows(on_bad_rows, bad), encoder):
+                builder.add(batch, encoded)
+            builder.finish(source.name, bad)
         shutil.rmtree(target, ignore_errors=True)  # a damaged one
         temporary.rename(target)
         _sync_folder(target.parent)
@@ -120,9 +122,9 @@ def _encode_ahead(
 
 
 class _Builder:
-    """Writes the columns of a token store, batch by batch."""
+    """Writes the columns of a token store, batch by batch; its files are closed by the stack."""
 
-    def __init__(self, folder: Path, ids_dtype: type[np.unsignedinteger]) -> None:
+    def __init__(self, folder: Path, ids_dtype: type[np.unsignedinteger], files: ExitStack) -> None:
         self._folder = folder
         dtypes: dict[str, Any] = {
             "ids": ids_dtype,
@@ -139,7 +141,8 @@ class _Builder:
             "text_offsets": np.int64,
         }
         self._columns = {
-            name: ColumnWriter(folder / f"{name}.bin", dtype) for name, dtype in dtypes.items()
+            name: files.enter_context(ColumnWriter(folder / f"{name}.bin", dtype))
+            for name, dtype in dtypes.items()
         }
         self._ends = dict.fromkeys(("sequence_offsets", "row_offsets", "text_offsets"), 0)
         for name in self._ends:
@@ -183,7 +186,7 @@ class _Builder:
         """
         if not self._rows:
             raise DataError(f"{source} has no rows; a data file needs at least one.")
-        specs = {name: column.close() for name, column in self._columns.items()}
+        specs = {name: column.finish() for name, column in self._columns.items()}
         if not self._pairs:
             del specs["second"]
         meta = {
@@ -200,9 +203,9 @@ class _Builder:
             },
             "columns": specs,
         }
-        file = open_private(self._folder / META)
-        file.write(json.dumps(meta).encode())
-        sync_and_close(file)
+        with open_private(self._folder / META) as file:
+            file.write(json.dumps(meta).encode())
+            sync_and_close(file)
         _sync_folder(self._folder)
 
     def _extend(self, name: str, lengths: Any) -> None:

@@ -22,13 +22,22 @@ class ColumnSpec(TypedDict):
 
 
 class ColumnWriter:
-    """Appends arrays of one dtype to a new file that only its owner may read."""
+    """Appends arrays of one dtype to a new file that only its owner may read.
+
+    As a context manager it closes the file, finished or not.
+    """
 
     def __init__(self, path: Path, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._file = open_private(path)
         self._bytes = 0
         self._crc = 0
+
+    def __enter__(self) -> ColumnWriter:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
     def append(self, values: Any) -> None:
         """Write values (an array, a list of numbers, or bytes) at the end."""
@@ -37,8 +46,8 @@ class ColumnWriter:
         self._bytes += len(raw)
         self._crc = zlib.crc32(raw, self._crc)
 
-    def close(self) -> ColumnSpec:
-        """Bring the file to disk and say what it must be."""
+    def finish(self) -> ColumnSpec:
+        """Bring the file to disk, close it and say what it must be."""
         sync_and_close(self._file)
         return {"dtype": self._dtype.str, "bytes": self._bytes, "crc32": self._crc}
 

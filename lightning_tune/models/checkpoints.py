@@ -63,16 +63,17 @@ def _load(file: Path) -> Any:
     size = file.stat().st_size
     damaged = f"checkpoint '{file}' is damaged or cut short ({size} bytes); use another one."
     try:
-        # The list of a zip file's parts stands at its end: it goes first when a file is cut.
-        if not zipfile.is_zipfile(file):
-            raise CheckpointError(damaged)
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with file.open("rb") as opened:
+            # The list of a zip file's parts stands at its end: it goes first when a file is cut.
+            if zipfile.is_zipfile(opened):
+                return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
             f"checkpoint '{file}' holds objects other than tensors and plain values, or is "
             "damaged; it was not loaded, since loading it could execute code."
         ) from err
-    except (RuntimeError, EOFError, ValueError, KeyError) as err:
-        raise CheckpointError(damaged) from err
     except OSError as err:
         raise CheckpointError(f"checkpoint '{file}' cannot be read: {err.strerror}.") from err
+    except Exception as err:  # broken bytes make PyTorch's reader raise whatever they hit
+        raise CheckpointError(damaged) from err
+    raise CheckpointError(damaged)

@@ -18,7 +18,7 @@ texts are read in windows, window_of [sequences] int64: the example that a seque
 
 
 class Classifier(nn.Module):
-    """Answer each text with logits; one read in several windows gets the mean of its windows' logits.
+    """Answer each text with logits; one read in several windows with the mean of their logits.
 
     Args:
         encoder: A transformers model for sequence classification.

@@ -113,13 +113,12 @@ def max_positions(config: PreTrainedConfig) -> int | None:
 
     Rotary (ModernBERT) and relative positions (DeBERTa) have none.
     """
-    positions = getattr(config, "max_position_embeddings", None)
+    positions = int(getattr(config, "max_position_embeddings", None) or 0)
     rotary = getattr(config, "rope_parameters", None) is not None
-    if positions is None or rotary or not getattr(config, "position_biased_input", True):
+    if positions <= 0 or rotary or not getattr(config, "position_biased_input", True):
         return None
-    if config.model_type in _COUNTS_FROM_PADDING:
-        return int(positions) - int(config.pad_token_id or 0) - 1
-    return int(positions)
+    counts_from_padding = config.model_type in _COUNTS_FROM_PADDING
+    return positions - int(config.pad_token_id or 0) - 1 if counts_from_padding else positions
 
 
 def layer_index(name: str) -> int | None:

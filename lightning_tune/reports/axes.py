@@ -33,7 +33,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
     >>> ticks(0, 1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     >>> ticks(0.83, 0.94, 4)
-    [0.84, 0.86, 0.88, 0.9, 0.92, 0.94]
+    [0.85, 0.9]
     """
     step = _round_step((high - low) / count)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -46,7 +46,7 @@ def span(values: Iterable[float], *, count: int = 4) -> tuple[float, float]:
     >>> span([0.12, 2.9])
     (0.0, 3.0)
     >>> span([5, 5]), span([])
-    ((4.4, 5.6), (0.0, 1.0))
+    ((4.5, 5.5), (0.0, 1.0))
     """
     found = list(values)
     if not found:

@@ -90,7 +90,10 @@ def short_names(names: Sequence[str]) -> dict[str, str]:
     for name in names:
         parts = name.split(".")
         ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
-        short[name] = next(
-            end for end in ends if sum(f".{other}".endswith(f".{end}") for other in names) == 1
-        )
+        unique = (end for end in ends if sum(_ends(other, end) for other in names) == 1)
+        short[name] = next(unique, name)
     return short
+
+
+def _ends(name: str, end: str) -> bool:
+    return f".{name}".endswith(f".{end}")

@@ -88,7 +88,8 @@ class Axis:
     ) -> Markup:
         """A value as a dot and its interval as a band; nothing where they do not fit."""
         low, high = interval or (value, value)
-        if not all(self.low <= end <= self.high for end in (low, value, high)):
+        slack = 1e-6 * (self.high - self.low)  # the axis is rounded, the values are not
+        if min(low, value) < self.low - slack or max(high, value) > self.high + slack:
             return Markup("")
         left, width = self._share(low), self._share(high) - self._share(low)
         band = element("i", style=f"left:{left:.2f}%;width:{width:.2f}%")

@@ -7,6 +7,7 @@ import hashlib
 from importlib.resources import files
 from pathlib import Path
 
+from lightning_tune.reports.display import printable
 from lightning_tune.reports.markup import Markup, element, join
 from lightning_tune.tables import replace_file
 
@@ -30,7 +31,7 @@ def page(
         element("meta", name_="color-scheme", content="light dark"),
         element("meta", name_="referrer", content="no-referrer"),
         element("meta", http_equiv="Content-Security-Policy", content=_policy(script)),
-        element("title", title),
+        element("title", printable(title, limit=200)),
         element("style", Markup(_asset("page.css"))),
     )
     content = element("main", join(*body), class_="wide" if wide else None)

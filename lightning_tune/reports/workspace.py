@@ -58,8 +58,9 @@ def save_workspace(target: str, names: Collection[str] = ()) -> str:
     try:
         workspace.save()
     except Exception as err:  # W&B raises its own, requests' and plain ValueErrors here
+        reason = " ".join(f"{type(err).__name__}: {err}".split())
         raise ConfigError(
-            f"wandb={target!r}: W&B did not take the workspace ({type(err).__name__}: {err}); "
+            f"wandb={target!r}: W&B did not take the workspace ({reason}); "
             "check the name, run `wandb login`, or leave --wandb out for the local page alone."
         ) from err
     return str(workspace.url)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import torch
 from torch import Tensor
+from torch.nn import functional
 from torchmetrics import Metric, MetricCollection
 from torchmetrics import classification as classes
 from torchmetrics import regression as scores
+from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+from torchmetrics.utilities import dim_zero_cat
 
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.schema import MAIN_METRIC, LabelSet, TaskKind
 from lightning_tune.training.objectives.base import import_class
-
-LOWER_IS_BETTER = frozenset({"loss", "mae", "mse"})
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class MetricSpec:
 
     Args:
         class_path: Dotted path of a torchmetrics.Metric subclass; it is updated with probabilities
-            [examples, labels] (regression: scores [examples]) and targets.
+            [examples, labels] (binary: of the positive class [examples]; regression: scores
+            [examples]) and targets.
         init_args: Its arguments.
     """
 
@@ -40,13 +44,17 @@ def build_metrics(labels: LabelSet, extra: Mapping[str, MetricSpec]) -> MetricCo
     """
     metrics = _standard(labels)
     for name, spec in extra.items():
-        if name in metrics or "/" in name:
-            raise ConfigError(f"metrics.{name}: the name is taken or holds a slash; choose another one.")
+        if name in metrics or name == "loss" or "/" in name:
+            raise ConfigError(
+                f"metrics.{name}: the name is taken or holds a slash; choose another one."
+            )
         kind = import_class(spec.class_path, Metric)
         try:
             metrics[name] = kind(**spec.init_args)
         except (TypeError, ValueError) as err:
-            raise ConfigError(f"metrics.{name}: {spec.class_path} refuses its init_args: {err}") from err
+            raise ConfigError(
+                f"metrics.{name}: {spec.class_path} refuses its init_args: {err}"
+            ) from err
     return MetricCollection(dict(metrics), compute_groups=True)
 
 
@@ -57,21 +65,20 @@ def main_metric(kind: TaskKind, named: str | None, available: MetricCollection) 
         ConfigError: if there is no metric of this name.
     """
     name = named or MAIN_METRIC[kind]
-    known = [*available.keys(keep_base=True), "loss"]
+    known = [*map(str, available.keys(keep_base=True)), "loss"]
     if name not in known:
         raise ConfigError(
-            f"model.main_metric={name!r} is not computed in a {kind} task; choose from {', '.join(known)}."
-            + nearest(name, known)
+            f"model.main_metric={name!r} is not computed in a {kind} task; choose from "
+            f"{', '.join(known)}.{nearest(name, known)}"
         )
     return name
 
 
 def direction(name: str, metrics: MetricCollection) -> Literal["min", "max"]:
     """Whether a metric is to be made small or large."""
-    if name in LOWER_IS_BETTER:
+    if name == "loss":
         return "min"
-    metric = dict(metrics.items(keep_base=True)).get(name)
-    return "min" if metric is not None and metric.higher_is_better is False else "max"
+    return "min" if metrics[name].higher_is_better is False else "max"
 
 
 def probabilities(logits: Tensor, kind: TaskKind) -> Tensor:
@@ -91,16 +98,20 @@ def update(metrics: MetricCollection, labels: LabelSet, logits: Tensor, targets:
     """Count a batch: binary metrics see the probability of the positive class alone."""
     scored = probabilities(logits, labels.kind)
     if labels.kind == "binary":
-        scored, targets = scored[:, labels.positive_index], (targets == labels.positive_index).long()
-    metrics.update(scored, targets.long() if labels.kind == "multilabel" else targets)
+        scored = scored[:, labels.positive_index]
+        targets = targets == labels.positive_index
+    metrics.update(scored, targets if labels.kind == "regression" else targets.long())
 
 
 def _standard(labels: LabelSet) -> dict[str, Metric]:
     count = labels.num_outputs
     if labels.kind == "regression":
+        with warnings.catch_warnings():  # that Spearman keeps all rows, which reports do anyway
+            warnings.filterwarnings("ignore", "Metric `SpearmanCorrcoef` will save all targets")
+            spearman = scores.SpearmanCorrCoef()
         return {
             "pearson": scores.PearsonCorrCoef(),
-            "spearman": scores.SpearmanCorrCoef(),
+            "spearman": spearman,
             "mae": scores.MeanAbsoluteError(),
         }
     if labels.kind == "multilabel":
@@ -109,8 +120,8 @@ def _standard(labels: LabelSet) -> dict[str, Metric]:
             "f1_micro": classes.MultilabelF1Score(count, average="micro"),
             "precision": classes.MultilabelPrecision(count, average="macro"),
             "recall": classes.MultilabelRecall(count, average="macro"),
-            "map": classes.MultilabelAveragePrecision(count, average="macro"),
-            "auroc": classes.MultilabelAUROC(count, average="macro"),
+            "map": _MeanOverLabels(count, binary_average_precision, needs_others=False),
+            "auroc": _MeanOverLabels(count, binary_auroc, needs_others=True),
         }
     if labels.kind == "binary":
         return {
@@ -120,7 +131,7 @@ def _standard(labels: LabelSet) -> dict[str, Metric]:
             "precision": classes.BinaryPrecision(),
             "recall": classes.BinaryRecall(),
             "mcc": classes.BinaryMatthewsCorrCoef(),
-            "auroc": classes.BinaryAUROC(),
+            "auroc": _MeanOverLabels(1, binary_auroc, needs_others=True),
         }
     return {
         "accuracy": classes.MulticlassAccuracy(count, average="micro"),
@@ -129,7 +140,7 @@ def _standard(labels: LabelSet) -> dict[str, Metric]:
         "precision": classes.MulticlassPrecision(count, average="macro"),
         "recall": classes.MulticlassRecall(count, average="macro"),
         "mcc": classes.MulticlassMatthewsCorrCoef(count),
-        "auroc": classes.MulticlassAUROC(count, average="macro"),
+        "auroc": _MeanOverLabels(count, binary_auroc, needs_others=True),
     }
 
 
@@ -138,3 +149,47 @@ class _BinaryMacroF1(classes.MulticlassF1Score):
 
     def update(self, preds: Tensor, target: Tensor) -> None:
         super().update((preds > 0.5).long(), target)
+
+
+class _MeanOverLabels(Metric):
+    """Mean of a ranking metric over the labels that define it.
+
+    torchmetrics' own averages count a label that no row holds as 0, with a warning, so that a small
+    validation split would look worse than it is. NaN where no label defines the metric.
+
+    Args:
+        count: Number of labels; 1 for the positive class of a binary task.
+        area: The metric of one label, from its scores and marks [rows].
+        needs_others: Whether it needs rows without the label, too.
+    """
+
+    higher_is_better = True
+    is_differentiable = False
+    full_state_update = False
+    preds: list[Tensor]
+    targets: list[Tensor]
+
+    def __init__(
+        self, count: int, area: Callable[[Tensor, Tensor], Tensor], *, needs_others: bool
+    ) -> None:
+        super().__init__()
+        self.count = count
+        self.area = area
+        self.needs_others = needs_others
+        self.add_state("preds", default=[], dist_reduce_fx="cat")
+        self.add_state("targets", default=[], dist_reduce_fx="cat")
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        """Keep probabilities [n, labels] (binary: [n]) with class indices or marks [n, labels]."""
+        indices = self.count > 1 and target.ndim == 1
+        marks = functional.one_hot(target, self.count) if indices else target
+        self.preds.append(preds.reshape(-1, self.count))
+        self.targets.append(marks.reshape(-1, self.count))
+
+    def compute(self) -> Tensor:
+        """Return the mean, a scalar."""
+        preds, targets = dim_zero_cat(self.preds), dim_zero_cat(self.targets)
+        held = targets.sum(dim=0)
+        defined = (held > 0) & (held < len(targets)) if self.needs_others else held > 0
+        areas = [self.area(preds[:, index], targets[:, index]) for index in defined.nonzero()[:, 0]]
+        return torch.stack(areas).mean() if areas else preds.new_tensor(torch.nan)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -197,7 +198,15 @@ class TextClassifier(L.LightningModule):
         logits = self(batch)
         size = len(batch["index"])
         loss = self.loss(logits, batch)
-        self.log(f"{split}/loss", loss, on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
+        self.log(
+            f"{split}/loss",
+            loss,
+            on_step=False,
+            on_epoch=True,
+            batch_size=size,
+            sync_dist=True,
+            logger=self._belongs_to_the_curves(),
+        )
         task_metrics.update(metrics, self.label_set, logits, batch["labels"])
         return {"logits": logits, "index": batch["index"], "labels": batch["labels"]}
 
@@ -210,10 +219,15 @@ class TextClassifier(L.LightningModule):
         self._log_metrics(self.test_metrics)
 
     def _log_metrics(self, metrics: MetricCollection) -> None:
-        shown = f"{self.main_metric}"
+        logged = self._belongs_to_the_curves()
         for name, value in metrics.compute().items():
-            self.log(name, value.float(), prog_bar=name.endswith(f"/{shown}"))
+            shown = name.endswith(f"/{self.main_metric}")
+            self.log(name, value.float(), prog_bar=shown, logger=logged)
         metrics.reset()
+
+    def _belongs_to_the_curves(self) -> bool:
+        """Whether to send values to the loggers: the validation after a fit is the report's, not a step's."""
+        return bool(self.trainer.loggers) and self.trainer.state.fn != TrainerFn.VALIDATING
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and a schedule that moves with every step."""

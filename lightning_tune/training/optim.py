@@ -48,15 +48,15 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         for key in ("weight_decay", "eps"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"optimizer.{key}={getattr(self, key)} is below 0; use 0 or more.")
+            value = getattr(self, key)
+            if not value >= 0:
+                raise ConfigError(f"optimizer.{key}={value} is below 0; use 0 or more.")
         if not 0 < self.layer_decay <= 1:
             raise ConfigError(
                 f"optimizer.layer_decay={self.layer_decay} is outside (0, 1]; 1 turns it off."
             )
-        for key, value in (("betas", self.betas[0]), ("betas", self.betas[1])):
-            if not 0 <= value < 1:
-                raise ConfigError(f"optimizer.{key}={list(self.betas)} leaves [0, 1).")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"optimizer.betas={list(self.betas)} are not two numbers in [0, 1).")
         if not 0 <= self.momentum < 1:
             raise ConfigError(f"optimizer.momentum={self.momentum} is outside [0, 1).")
 
@@ -135,10 +135,9 @@ def freeze(encoder: PreTrainedModel, layers: int | Literal["all"]) -> None:
     """
     depth = _depth(encoder)
     if layers != "all" and not 0 <= layers <= depth:
-        shared = " (its layers share their weights)" if encoder.config.model_type == "albert" else ""
         raise ConfigError(
-            f"frozen_layers={layers} is outside 0 to {depth}, the layers of "
-            f"{encoder.config.model_type}{shared}."
+            f"frozen_layers={layers} is outside 0 to {depth}, the layers with weights of their own "
+            f"in this {encoder.config.model_type}."
         )
     for name, parameter in encoder.named_parameters():
         index = layer_index(name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
+import zipfile
 from pathlib import Path
 
 from lightning_tune.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 
 def new_run(root: str, name: str) -> Path:
@@ -34,15 +38,19 @@ def run_of(checkpoint: str) -> Path | None:
 
 
 def newest_checkpoint(root: str) -> Path:
-    """Return the last.ckpt that was written last below the root of all runs.
+    """Return the last.ckpt that was written last below the root of all runs, and is whole.
 
     Raises:
         CheckpointError: if there is none.
     """
-    found = sorted(Path(root).glob("*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime)
-    if not found:
-        raise CheckpointError(
-            f"ckpt_path=last: no run below {root!r} has a checkpoints/last.ckpt; name a checkpoint, or set "
-            "trainer.default_root_dir to the folder of your runs."
-        )
-    return found[-1]
+    found = sorted(
+        Path(root).glob("*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime
+    )
+    for file in reversed(found):
+        if zipfile.is_zipfile(file):
+            return file
+        logger.warning("%s is damaged or cut short; an older checkpoint is looked for.", file)
+    raise CheckpointError(
+        f"ckpt_path=last: no run below {root!r} has a whole checkpoints/last.ckpt; name a "
+        "checkpoint, or set trainer.default_root_dir to the folder of your runs."
+    )

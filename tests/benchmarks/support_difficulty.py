@@ -2,7 +2,7 @@
 
     python tests/benchmarks/support_difficulty.py
 
-Fits on train for every setting of the grid, picks the best on validation, and prints that one's macro-F1
+Fits on train for every setting of the grid, picks the best on validation, and prints its macro-F1
 on test. The other settings' test figures stand beside it, to show how much the choice matters.
 """
 

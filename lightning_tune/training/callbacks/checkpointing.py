@@ -60,8 +60,22 @@ class BestCheckpoint(ModelCheckpoint):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Put the checkpoints into the run's folder."""
         if self.dirpath is None:
-            self.dirpath = str(Path(trainer.default_root_dir) / "checkpoints")
+            self.dirpath = str(Path(trainer.default_root_dir).absolute() / "checkpoints")
         super().setup(trainer, pl_module, stage)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue with the paths of where the run lies now: its folder may have been moved."""
+        if self.dirpath is not None:
+            state_dict = {key: self._moved(value) for key, value in state_dict.items()}
+            state_dict["best_k_models"] = {
+                self._moved(path): score for path, score in state_dict["best_k_models"].items()
+            }
+            state_dict["dirpath"] = self.dirpath
+        super().load_state_dict(state_dict)
+
+    def _moved(self, value: Any) -> Any:
+        is_path = isinstance(value, str) and value.endswith(".ckpt")
+        return str(Path(str(self.dirpath)) / Path(value).name) if is_path else value
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Load the best weights into the model, on every rank."""

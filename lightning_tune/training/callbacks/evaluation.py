@@ -79,7 +79,7 @@ class EvaluationReport(L.Callback):
             gathered["labels"].numpy(),
             probabilities(gathered["logits"], pl_module.label_set.kind).numpy().astype(np.float64),
             split=split,
-            text_of=None if rows is None else lambda row: rows.store.text(int(index[row])),
+            text_of=None if rows is None else lambda row: rows.text(int(index[row])),
             worst=self.worst,
         )
         logged = {

@@ -55,8 +55,8 @@ class WritePredictions(L.Callback):
             pl_module.label_set, probabilities(gathered["logits"], pl_module.label_set.kind).numpy()
         )
         rows = gathered["index"].tolist()
-        texts = [split.store.text(row) for row in rows]
-        errors = [split.errors.get(row) for row in rows]
+        texts = [split.text(row) for row in rows]
+        errors = [split.error(row) for row in rows]
         table: dict[str, Any] = {"row": rows, "text": [text for text, _ in texts]}
         if any(pair is not None for _, pair in texts):
             table["text_pair"] = [pair for _, pair in texts]

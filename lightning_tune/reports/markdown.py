@@ -1,0 +1,138 @@
+"""An Evaluation as Markdown, for code review and model cards; texts and names cannot format it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning_tune.reports.display import (
+    TASK_TITLES,
+    flatten,
+    label_text,
+    metric_title,
+    most_confused,
+    number,
+    percent,
+    printable,
+    setting,
+)
+from lightning_tune.reports.records import Evaluation, Mistake
+from lightning_tune.tables import replace_file
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$@:])")
+
+
+def report_markdown(evaluation: Evaluation) -> str:
+    """Return the report; what is long in the HTML page is shortened here."""
+    parts = [
+        _header(evaluation),
+        _metrics(evaluation),
+        _confusion(evaluation),
+        _labels(evaluation),
+        _mistakes(evaluation),
+        _facts("Data", flatten(evaluation.data_summary)),
+        _facts("Settings", flatten(evaluation.settings)),
+        _facts("Provenance", evaluation.provenance),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def write_markdown(path: Path, evaluation: Evaluation) -> None:
+    """Write the report, readable by its owner alone, since it may show texts."""
+    with replace_file(path, private=True) as temporary:
+        temporary.write_text(report_markdown(evaluation), encoding="utf-8")
+
+
+def escape(text: str) -> str:
+    r"""Return text that no Markdown renderer formats, links, loads or runs.
+
+    >>> escape("![x](http://a.b) | <b>")
+    '\\!\\[x\\]\\(http\\://a\\.b\\) \\| \\<b\\>'
+    """
+    return _SPECIAL.sub(r"\\\1", text)
+
+
+def _header(evaluation: Evaluation) -> str:
+    title = escape(printable(evaluation.title, limit=120)) or "Evaluation"
+    about = (
+        f"{TASK_TITLES[evaluation.task]}, {evaluation.rows:,} rows of the {evaluation.split} split."
+    )
+    notes = [f"> {escape(printable(note, limit=2000))}" for note in evaluation.notes]
+    return "\n\n".join([f"# {title}", about, *notes])
+
+
+def _metrics(evaluation: Evaluation) -> str:
+    rows = []
+    for name in sorted(evaluation.metrics, key=lambda name: name != evaluation.main_metric):
+        interval = evaluation.intervals.get(name)
+        bounds = f"{number(interval[0])} to {number(interval[1])}" if interval else ""
+        title = escape(printable(metric_title(name)))
+        shown = f"**{title}**" if name == evaluation.main_metric else title
+        rows.append([shown, number(evaluation.metrics[name]), bounds])
+    return _section("Metrics", ["Metric", "Value", "95 % interval"], rows)
+
+
+def _confusion(evaluation: Evaluation) -> str:
+    rows = [
+        [_name(pair.label), _name(pair.predicted), f"{pair.rows:,}", percent(pair.share)]
+        for pair in most_confused(evaluation)
+    ]
+    return _section("Most often confused", ["Label", "Taken for", "Rows", "Share"], rows)
+
+
+def _labels(evaluation: Evaluation) -> str:
+    weakest_first = sorted(evaluation.per_class, key=lambda row: (not row.support, row.f1))
+    rows = [
+        [
+            _name(row.name),
+            number(row.f1),
+            number(row.precision),
+            number(row.recall),
+            f"{row.support:,}",
+        ]
+        for row in weakest_first
+    ]
+    return _section("Labels", ["Label", "F1", "Precision", "Recall", "Rows"], rows)
+
+
+def _mistakes(evaluation: Evaluation) -> str:
+    rows = [
+        [
+            f"{mistake.row:,}",
+            _texts(mistake),
+            _name(label_text(mistake.label)),
+            _name(label_text(mistake.predicted)),
+            number(mistake.loss) if mistake.probability is None else percent(mistake.probability),
+        ]
+        for mistake in evaluation.worst
+    ]
+    last = "Off by" if evaluation.task == "regression" else "Sure"
+    return _section("Worst mistakes", ["Row", "Text", "Label", "Predicted", last], rows)
+
+
+def _texts(mistake: Mistake) -> str:
+    texts = [text for text in (mistake.text, mistake.text_pair) if text is not None]
+    return "<br>".join(escape(printable(text, limit=300)) for text in texts)
+
+
+def _facts(title: str, values: dict[str, object] | dict[str, str]) -> str:
+    rows = [[_name(key), escape(setting(value))] for key, value in values.items()]
+    return _section(title, ["", ""], rows)
+
+
+def _name(name: str) -> str:
+    return escape(printable(name, limit=200))
+
+
+def _section(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return ""
+    # Numbers stand right; the first column is always a name.
+    rule = ["---" if _wordy(rows, index) else "---:" for index in range(len(headings))]
+    lines = [f"| {' | '.join(cells)} |" for cells in (headings, rule, *rows)]
+    return "\n".join([f"## {title}", "", *lines])
+
+
+def _wordy(rows: Sequence[Sequence[str]], index: int) -> bool:
+    return index == 0 or any(row[index][:1].isalpha() for row in rows if row[index])
