@@ -123,7 +123,7 @@ class TuneCLI(LightningCLI):
             data = {**ours.get("data", {}), "labels": ours["labels"], "tokenizer": self.checkpoint}
             defaults["data"]["init_args"] = data
         parser.set_defaults(defaults)
-        parser.link_arguments("data.labels_as_dict", "model.init_args.labels", apply_on="instantiate")
+        parser.link_arguments("data.label_set", "model.init_args.labels", apply_on="instantiate")
         if "predict" in self.subcommands():
             parser.add_argument(
                 "--output", type=str | None, default=None, help="File of the predictions: .parquet, .csv, .tsv, .jsonl."

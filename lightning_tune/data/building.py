@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 def build_or_open(
     source: Source,
-    encoder: TextEncoder,
+    make_encoder: Callable[[], TextEncoder],
     *,
     key_parts: dict[str, Any],
     folder: Path,
@@ -51,7 +51,7 @@ def build_or_open(
 
     Args:
         source: The rows; its repr says how they are read.
-        encoder: Turns texts into ids.
+        make_encoder: Makes what turns texts into ids; called only if there is something to build.
         key_parts: Plain values on which the result depends besides the source and its content.
         folder: Where token folders are kept; only its owner can read them.
         on_bad_rows: What to do with rows that cannot be used.
@@ -68,7 +68,9 @@ def build_or_open(
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(folder / f"{key}.lock", mode=0o600):
             store = _open_intact(target)
-            return store if store is not None else _build(source, encoder, target, on_bad_rows)
+            if store is None:
+                store = _build(source, make_encoder(), target, on_bad_rows)
+            return store
     except OSError as err:
         raise DataError(
             f"cannot keep the tokens of {source.name} in {folder}: {err.strerror or err}; free "

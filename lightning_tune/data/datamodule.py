@@ -79,7 +79,7 @@ class TextDataModule(L.LightningDataModule):
         cache_dir: Where tokens are kept; null: the user's cache folder.
         tokenizer: A hub name, a folder or one of our checkpoints; the command line takes the
             model's backbone.
-        labels: The label set as plain values, from a checkpoint; null: recognised from train.
+        labels: The label set, from a checkpoint; null: recognised from train.
 
     Raises:
         ConfigError: if a setting is out of its range.
@@ -119,7 +119,7 @@ class TextDataModule(L.LightningDataModule):
         seed: int | None = None,
         cache_dir: str | None = None,
         tokenizer: str | None = None,
-        labels: dict[str, Any] | None = None,
+        labels: LabelSet | None = None,
     ) -> None:
         super().__init__()
         given = {
@@ -147,11 +147,9 @@ class TextDataModule(L.LightningDataModule):
         )
         self.max_length = max_length
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer texts than ranks
-        self._label_set = LabelSet.from_dict(labels) if labels is not None else None
+        self._label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self._stores: dict[Split, TokenStore] = {}
         self._splits: dict[Split, TokenizedSplit] = {}
-
-    # What the splits are
 
     @property
     def train_data(self) -> TokenizedSplit | None:
@@ -184,11 +182,6 @@ class TextDataModule(L.LightningDataModule):
         if self._label_set is None:
             self._label_set = self._recognise(self._store("train"))
         return self._label_set
-
-    @property
-    def labels_as_dict(self) -> dict[str, Any]:
-        """The label set as plain values, for links on the command line."""
-        return self.label_set.to_dict()
 
     def class_counts(self) -> tuple[list[int], int]:
         """Return how many training examples have each label, in order, and how many there are."""
@@ -230,8 +223,6 @@ class TextDataModule(L.LightningDataModule):
         given = self._settings["seed"]
         return int(os.environ.get("PL_GLOBAL_SEED", "0")) if given is None else int(given)
 
-    # Reading them
-
     def setup(self, stage: str | None = None) -> None:
         """Tokenize, or open from the cache, what a stage needs.
 
@@ -258,10 +249,12 @@ class TextDataModule(L.LightningDataModule):
 
     def _spec(self, split: Split) -> str | list[str] | None:
         spec = self._specs[split]
+        return self._companions.get(split) if spec is None else spec
+
+    @cached_property
+    def _companions(self) -> Mapping[Split, str]:
         train = self._specs["train"]
-        if spec is None and split in ("val", "test") and train is not None:
-            return companion_splits(train).get(split)
-        return spec
+        return {} if train is None else companion_splits(train)
 
     def _open(self, split: Split) -> None:
         if split == "predict":
@@ -283,14 +276,9 @@ class TextDataModule(L.LightningDataModule):
         spec = self._spec(split)
         if spec is None:
             raise ConfigError(f"data.{split} is missing; name a file: --data.{split} FILE.")
-        encoder = TextEncoder(
-            Tokenizer.from_str(self.loaded_tokenizer.json),
-            self._encoding,
-            with_types=self.loaded_tokenizer.with_types,
-        )
         store = build_or_open(
             open_source(spec, split, self._fields, self._settings["format"]),
-            encoder,
+            lambda: self._encoder,
             key_parts={
                 "tokenizer": self.loaded_tokenizer.json,
                 "with_types": self.loaded_tokenizer.with_types,
@@ -302,6 +290,12 @@ class TextDataModule(L.LightningDataModule):
         _tell_bad_rows(split, store)
         self._stores[split] = store
         return store
+
+    @cached_property
+    def _encoder(self) -> TextEncoder:
+        loaded = self.loaded_tokenizer
+        tokenizer = Tokenizer.from_str(loaded.json)
+        return TextEncoder(tokenizer, self._encoding, with_types=loaded.with_types)
 
     def _targets(self, split: Split, store: TokenStore) -> np.ndarray[Any, Any]:
         separator = self._settings["label_separator"]
@@ -328,8 +322,6 @@ class TextDataModule(L.LightningDataModule):
                 ]
             )
         return found
-
-    # Batches
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Batches of the training split, in another order each epoch."""

@@ -263,7 +263,9 @@ def _from_checkpoint(path: str, labels: LabelSet, dropout: DropoutSettings) -> P
     """Start from a tuned checkpoint; another label set gets a new head, and that is said."""
     checkpoint = read_checkpoint(path)
     tuned_for = LabelSet.from_dict(checkpoint[PACKAGE_KEY]["labels"])
-    model = _from_architecture(checkpoint["hyper_parameters"]["architecture"], labels, dropout)
+    model = _from_architecture(
+        json.loads(checkpoint["hyper_parameters"]["architecture"]), labels, dropout
+    )
     prefix = "classifier.encoder."
     weights = {
         name.removeprefix(prefix): tensor

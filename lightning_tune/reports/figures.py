@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lightning_tune.reports.curves import by_quantity
 from lightning_tune.reports.display import metric_title, number, printable
-from lightning_tune.reports.records import Point
+from lightning_tune.reports.records import Evaluation, Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,6 +119,23 @@ def scatter_figure(points: Sequence[Point]) -> Figure:
         axes.axline(points[0][:1] * 2, slope=1, color="#8a8e98", linestyle="--", linewidth=1)
     axes.set(xlabel="label", ylabel="prediction")
     return figure
+
+
+def figures_of(evaluation: Evaluation) -> dict[str, Figure]:
+    """Return the figures that a record has data for, under the names that trackers show.
+
+    Args:
+        evaluation: The record; no figure shows a text of the data.
+    """
+    found = {}
+    if evaluation.confusion:
+        found["confusion_matrix"] = confusion_figure(evaluation.labels, evaluation.confusion)
+    if evaluation.precision_recall:
+        areas = {row.name: row.average_precision or 0.0 for row in evaluation.per_class}
+        found["precision_recall"] = precision_recall_figure(evaluation.precision_recall, areas)
+    if evaluation.scatter:
+        found["predictions"] = scatter_figure(evaluation.scatter)
+    return found
 
 
 def to_bytes(figure: Figure, format: Literal["png", "svg"] = "png") -> bytes:

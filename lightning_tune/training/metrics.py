@@ -183,12 +183,14 @@ class _MeanOverLabels(Metric):
         """Keep probabilities [n, labels] (binary: [n]) with class indices or marks [n, labels]."""
         indices = self.count > 1 and target.ndim == 1
         marks = functional.one_hot(target, self.count) if indices else target
-        self.preds.append(preds.reshape(-1, self.count))
-        self.targets.append(marks.reshape(-1, self.count))
+        # Flat and of one type, so that ranks without any row can take part in a gather.
+        self.preds.append(preds.float().flatten())
+        self.targets.append(marks.float().flatten())
 
     def compute(self) -> Tensor:
         """Return the mean, a scalar."""
-        preds, targets = dim_zero_cat(self.preds), dim_zero_cat(self.targets)
+        preds = dim_zero_cat(self.preds).reshape(-1, self.count)
+        targets = dim_zero_cat(self.targets).reshape(-1, self.count).long()
         held = targets.sum(dim=0)
         defined = (held > 0) & (held < len(targets)) if self.needs_others else held > 0
         areas = [self.area(preds[:, index], targets[:, index]) for index in defined.nonzero()[:, 0]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
@@ -53,7 +54,7 @@ class TextClassifier(L.LightningModule):
     Args:
         backbone: Pretrained encoder: a hub name, a folder, or a checkpoint of this package to start from
             (another label set then gets a new head).
-        labels: The label set, as `LabelSet` or its plain values; the command line takes it from the data.
+        labels: The label set; the command line takes it from the data.
         objective: How one batch becomes one loss.
         lr: Peak learning rate.
         optimizer: How weights follow their gradients.
@@ -64,7 +65,7 @@ class TextClassifier(L.LightningModule):
         main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass), f1_macro
             (multilabel), spearman (regression).
         metrics: Metrics of your own by name, each a class_path and its init_args.
-        architecture: Config of the encoder as plain values, from a checkpoint; null: the backbone's own.
+        architecture: Config of the encoder as JSON, from a checkpoint; null: the backbone's own.
 
     Raises:
         ConfigError: if settings contradict the task or each other.
@@ -75,7 +76,7 @@ class TextClassifier(L.LightningModule):
     def __init__(
         self,
         backbone: str,
-        labels: dict[str, Any] | None = None,
+        labels: LabelSet | None = None,
         *,
         objective: Objective = Plain(),  # noqa: B008 - no state
         lr: float = 2e-5,
@@ -86,14 +87,14 @@ class TextClassifier(L.LightningModule):
         frozen_layers: int | Literal["all"] = 0,
         main_metric: str | None = None,
         metrics: dict[str, MetricSpec] | None = None,
-        architecture: dict[str, Any] | None = None,
+        architecture: str | None = None,
     ) -> None:
         super().__init__()
         if labels is None:
             raise ConfigError("labels is missing; give the label set of your data module: labels=dm.label_set.")
         if not lr > 0:
             raise ConfigError(f"model.lr={lr} is not above 0; 1e-5 to 5e-5 are usual for BERT encoders.")
-        self.label_set = labels if isinstance(labels, LabelSet) else LabelSet.from_dict(labels)
+        self.label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self.backbone = backbone
         self.lr = lr
         self.objective = from_spec(objective) if isinstance(objective, Mapping) else objective
@@ -137,12 +138,15 @@ class TextClassifier(L.LightningModule):
         if hasattr(self, "classifier"):
             return
         encoder = build_encoder(
-            self.backbone, self.label_set, architecture=self._architecture, dropout=self.dropout_settings
+            self.backbone,
+            self.label_set,
+            architecture=json.loads(self._architecture) if self._architecture else None,
+            dropout=self.dropout_settings,
         )
         freeze(encoder, self.frozen_layers)
         self.classifier = Classifier(encoder)
         self.loss = Loss(self.label_set.kind, self.loss_settings, self._class_weights(None))
-        self.hparams["architecture"] = architecture_of(encoder)
+        self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
 
     def on_fit_start(self) -> None:
         """Weigh classes by their counts in train, check lengths, and put every module into training mode."""

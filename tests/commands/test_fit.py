@@ -157,7 +157,7 @@ def test_a_later_config_and_then_a_flag_win(work, fit_args):
 
 
 def test_an_environment_variable_sets_a_value(work, fit_args, monkeypatch):
-    monkeypatch.setenv("LIGHTNING_TUNE_TRAINER__MAX_EPOCHS", "1")
+    monkeypatch.setenv("LIGHTNING_TUNE_FIT__TRAINER__MAX_EPOCHS", "1")
     main([word for word in fit_args if "max_epochs" not in word])
     assert read_checkpoint(the_run(work) / "checkpoints" / "last.ckpt")["epoch"] == 0
 
@@ -194,8 +194,8 @@ def test_a_tuned_checkpoint_starts_another_task_with_a_new_head(work, fit_args, 
     text = (work / "other.csv").read_text().replace(",good", ",up").replace(",bad", ",down")
     (work / "other.csv").write_text(text)
     with caplog.at_level("WARNING", "lightning_tune"):
-        assert main(["fit", f"--model.backbone={best}", "--data.train=other.csv", "--trainer.max_epochs=1"]) == 0
-    assert "the head is new" in caplog.text
+        assert main(["fit", f"--model.backbone={best}", "--data.train=other.csv", "--data.max_length=32", "--trainer.max_epochs=1"]) == 0
+    assert "its head is replaced by a new one" in caplog.text
 
 
 def _error(capsys, args) -> str:
@@ -260,3 +260,14 @@ def test_a_truncated_checkpoint_is_refused(work, fit_args, capsys):
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
     capsys.readouterr()
     assert "is damaged or cut short" in _error(capsys, ["test", f"--ckpt_path={best}", "--data.test=test.csv"])
+
+
+def test_labels_that_look_like_numbers_stay_texts(work, fit_args):
+    text = (work / "train.csv").read_text().replace(",good", ",01").replace(",bad", ",1")
+    (work / "train.csv").write_text(text)
+    (work / "test.csv").write_text(text)
+    main(fit_args)
+    assert main(["test", "--ckpt_path=last", "--data.test=test.csv"]) == 0
+    main(["predict", "--ckpt_path=last", "--data.predict=new.csv", "--output=out.csv"])
+    assert {row["prediction"] for row in read_csv(work / "out.csv")} <= {"01", "1"}
+    assert read_checkpoint(the_run(work) / "checkpoints" / "best.ckpt")[PACKAGE_KEY]["labels"]["names"] == ["01", "1"]

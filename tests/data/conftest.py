@@ -72,7 +72,7 @@ def make_store(tiny_tokenizer, tmp_path: Path) -> Callable[..., TokenStore]:
     ) -> TokenStore:
         return build_or_open(
             ListSource(texts, labels, pairs, weights),
-            TextEncoder(tiny_tokenizer, settings, with_types=with_types),
+            lambda: TextEncoder(tiny_tokenizer, settings, with_types=with_types),
             key_parts={"settings": repr(settings)},
             folder=tmp_path / "tokens",
             on_bad_rows=on_bad_rows,

@@ -17,7 +17,7 @@ def encoder(tiny_tokenizer):
 
 def build(source, encoder, folder, **changes):
     arguments = {"key_parts": {"x": 1}, "on_bad_rows": "skip", **changes}
-    return build_or_open(source, encoder, folder=folder, **arguments)
+    return build_or_open(source, lambda: encoder, folder=folder, **arguments)
 
 
 def test_a_source_is_read_once(list_source, encoder, tmp_path):

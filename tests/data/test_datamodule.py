@@ -73,7 +73,6 @@ def test_every_named_split_can_be_looked_at(make, files, tiny_tokenizer):
     assert example["input_ids"] == tiny_tokenizer.encode(text).ids
     assert example["source"] == f"{files['train']}:9"
     assert dm.label_set == LabelSet("binary", ("no", "yes"))
-    assert dm.labels_as_dict == dm.label_set.to_dict()
 
 
 def test_a_stage_reads_only_what_it_needs(make, files, tmp_path):
@@ -343,7 +342,7 @@ def test_what_travels_in_a_checkpoint_is_plain_and_rebuilds_the_data(make, files
     assert travelling["tokenizer"]["pad_id"] == 0
     monkeypatch.setenv("PL_GLOBAL_SEED", "6")
     settings = travelling["data"] | {"format": TableFormat(**travelling["data"]["format"])}
-    again = make(**settings, labels=dm.labels_as_dict)
+    again = make(**settings, labels=dm.label_set)
     again.setup("validate")
     assert again.val_data.rows.tolist() == dm.val_data.rows.tolist()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +35,7 @@ def save_checkpoint(tmp_path: Path) -> SaveCheckpoint:
         state = {f"classifier.encoder.{k}": v for k, v in encoder.state_dict().items()}
         checkpoint = {
             "state_dict": state | {"own_metric.total": torch.tensor(3.0)},
-            "hyper_parameters": {"architecture": architecture_of(encoder), "lr": 2e-5},
+            "hyper_parameters": {"architecture": json.dumps(architecture_of(encoder)), "lr": 2e-5},
             "lightning_tune": {"format": 1, "labels": labels.to_dict()}
             | ({"tokenizer": tokenizer} if tokenizer else {}),
         }

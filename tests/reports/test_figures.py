@@ -7,6 +7,7 @@ import pytest
 from lightning_tune.reports.figures import (
     confusion_figure,
     curves_figure,
+    figures_of,
     precision_recall_figure,
     scatter_figure,
     to_bytes,
@@ -70,3 +71,17 @@ def test_the_same_figure_gives_the_same_svg():
 def test_matplotlib_waits_until_a_figure_is_drawn():
     command = "import sys, lightning_tune.reports.figures; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("binary", ["confusion_matrix", "precision_recall"]),
+        ("multilabel", ["precision_recall"]),
+        ("regression", ["predictions"]),
+    ],
+)
+def test_a_record_has_the_figures_of_its_task_kind(make, kind, names):
+    figures = figures_of(make(kind))
+    assert list(figures) == names
+    assert all(to_bytes(figure).startswith(b"\x89PNG") for figure in figures.values())

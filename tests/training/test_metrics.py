@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -160,6 +162,48 @@ def test_metrics_agree_with_those_of_the_reports(labels, outputs, targets):
         positive=labels.positive_index if labels.kind == "binary" else 1,
     )
     agree(values(labels, logits, targets, batches=1), reported)
+
+
+RANK = """
+import sys, torch
+from lightning_tune.schema import LabelSet
+from lightning_tune.training.metrics import build_metrics, update
+store, rank = sys.argv[1], int(sys.argv[2])
+torch.distributed.init_process_group("gloo", init_method="file://" + store, rank=rank, world_size=2)
+values = torch.load(store + ".pt")
+for kind, names in (("multiclass", "abcd"), ("multilabel", "abcd"), ("regression", "")):
+    labels, (logits, targets) = LabelSet(kind, tuple(names)), values[kind]
+    metrics = build_metrics(labels, {})
+    if rank == 0:
+        update(metrics, labels, logits, targets)
+    print({name: round(float(value), 5) for name, value in metrics.compute().items()})
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_a_rank_without_rows_takes_part_in_the_metrics_of_all(tmp_path):
+    cases = {
+        "multiclass": (some(9, 4), torch.arange(9) % 4),
+        "multilabel": (some(9, 4), (some(9, 4, seed=1) > 0).float()),
+        "regression": (some(9, 1), some(9, 1, seed=1)[:, 0]),
+    }
+    store = str(tmp_path / "store")
+    torch.save(cases, store + ".pt")
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", RANK, store, str(rank)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    answers = [rank.communicate(timeout=120)[0] for rank in ranks]
+    expected = ""
+    for kind, (logits, targets) in cases.items():
+        labels = LabelSet(kind, () if kind == "regression" else NAMES)
+        found = values(labels, logits, targets, batches=1)
+        expected += f"{ {name: round(value, 5) for name, value in found.items()} }\n"
+    assert answers == [expected, expected]
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "regression"])

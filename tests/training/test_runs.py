@@ -77,7 +77,7 @@ def test_a_newest_checkpoint_cut_short_gives_way_to_the_one_before(tmp_path, cap
 
 
 def test_no_checkpoint_at_all_is_said_with_the_folder(tmp_path):
-    with pytest.raises(CheckpointError, match="no run below .* has a whole checkpoints") as caught:
+    with pytest.raises(CheckpointError, match=r"no run below .* has a whole checkpoints") as caught:
         newest_checkpoint(str(tmp_path))
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
