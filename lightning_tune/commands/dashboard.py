@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from lightning_tune.commands.parsing import run_function
 from lightning_tune.reports.dashboard import write_dashboard
 from lightning_tune.reports.display import printable
 from lightning_tune.reports.runs import find_runs
+
+
+def main(name: str, args: Sequence[str]) -> int:
+    """Run the command."""
+    return run_function(dashboard, name, args)
 
 
 def dashboard(runs: str = "runs", output: str = "dashboard.html", wandb: str | None = None) -> None:

@@ -38,6 +38,14 @@ SKIPPED = {
     "test": {"model", "dataloaders", "datamodule"},
     "predict": {"model", "dataloaders", "datamodule", "return_predictions"},
 }
+OPTIONS = {
+    "-c, --config": "A YAML file, or the bare name of a shipped config; any number, later ones win.",
+    "--ckpt_path": "A checkpoint, or `last`: the newest under trainer.default_root_dir.",
+    "--seed_everything": "Seed of all random numbers (42).",
+    "--print_config": "Print the whole config and stop.",
+    "--debug": "Show the traceback of an error.",
+}
+OUTPUT_HELP = "File of the predictions: .parquet, .csv, .tsv or .jsonl; in the run's folder by default."
 TOP_LEVEL = ("seed_everything", "ckpt_path", "weights_only", "verbose", "output", "config", "print_config")
 
 QUIET = (
@@ -64,6 +72,11 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 def main(name: str, args: Sequence[str]) -> int:
     """Run one of Lightning's commands; see `--help` of each for its settings."""
     _quiet()
+    if "-h" in args or "--help" in args:
+        from lightning_tune.commands.help import show
+
+        show(name, OPTIONS | ({"--output": OUTPUT_HELP} if name == "predict" else {}), TRAINER_DEFAULTS)
+        return 0
     args = expand_configs(args)
     settings = given(args)
     check_keys(name, settings, TOP_LEVEL)
@@ -126,7 +139,7 @@ class TuneCLI(LightningCLI):
         parser.link_arguments("data.label_set", "model.init_args.labels", apply_on="instantiate")
         if "predict" in self.subcommands():
             parser.add_argument(
-                "--output", type=str | None, default=None, help="File of the predictions: .parquet, .csv, .tsv, .jsonl."
+                "--output", type=str | None, default=None, help=OUTPUT_HELP
             )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:

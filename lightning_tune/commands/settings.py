@@ -35,7 +35,9 @@ def shipped_configs() -> dict[str, Path]:
     """Return the shipped configs by bare name; those in subfolders as `folder/name`."""
     folder = config_folder()
     return {
-        file.relative_to(folder).with_suffix("").as_posix(): file for file in sorted(folder.rglob("*.yaml"))
+        file.relative_to(folder).with_suffix("").as_posix(): file
+        for file in sorted(folder.rglob("*.yaml"))
+        if "sweeps" not in file.relative_to(folder).parts  # those are W&B's, not a run's
     }
 
 

@@ -45,7 +45,7 @@ PANELS: tuple[Panel, ...] = (
     *(Panel(title, (f"val/{name}",), "Validation") for title, name in _QUALITIES),
     Panel("Loss", ("val/loss",), "Validation"),
     Panel("Loss", ("train/loss", "train/loss_step", "train/loss_epoch"), "Training"),
-    Panel("Learning rate", ("lr-*",), "Training"),
+    Panel("Learning rate", ("lr", "lr/*", "lr-*"), "Training"),
     Panel("Gradient norm", ("grad_norm", "train/grad_norm", "grad_2.0_norm_total"), "Training"),
     Panel("Samples per second", ("throughput/samples_per_second",), "Speed"),
     Panel("Tokens per second", ("throughput/tokens_per_second",), "Speed"),
@@ -57,7 +57,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 def matching(panel: Panel, names: Iterable[str]) -> list[str]:
     """Return the logged names that a panel shows.
 
-    >>> matching(Panel("Learning rate", ("lr-*",), "Training"), ["val/loss", "lr-AdamW/pg1"])
+    >>> matching(Panel("Learning rate", ("lr", "lr/*", "lr-*"), "Training"), ["val/loss", "lr-AdamW/pg1"])
     ['lr-AdamW/pg1']
     """
     return [name for name in names if any(fnmatchcase(name, one) for one in panel.metrics)]

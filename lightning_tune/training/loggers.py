@@ -56,7 +56,7 @@ def _never_fatal(method: Method) -> Method:
     def guarded(self: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return method(self, *args, **kwargs)
-        except Exception as err:  # noqa: BLE001 - whatever a tracker raises must not end a run
+        except Exception as err:
             if not getattr(self, "_warned", False):
                 self._warned = True
                 logger.warning("%s failed (%s: %s); training goes on without it.", type(self).__name__, type(err).__name__, err)
@@ -153,7 +153,7 @@ class WandbRun(WandbLogger):
             return self._experiment
         try:
             run = super().experiment
-        except Exception as err:  # noqa: BLE001 - no server, no login, no network: all mean offline
+        except Exception as err:
             logger.warning("W&B did not answer (%s); recording offline.", err)
             self._offline = True
             self._wandb_init["mode"] = "offline"

@@ -217,9 +217,9 @@ CHANGES = {
 }
 
 
-def trace(optimizer, scheduler, steps=TOTAL + 5):
+def trace(optimizer, scheduler):
     seen = []
-    for _ in range(steps):
+    for _ in range(TOTAL + 1):
         seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
@@ -230,13 +230,19 @@ def one_weight(lr=3.0):
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
 
 
-@pytest.mark.parametrize("warmup", [0, 1, 7])
+@pytest.mark.parametrize("warmup", [0, 1, 7, TOTAL])
 @pytest.mark.parametrize("name", THEIRS)
 def test_schedules_are_those_of_transformers(name, warmup):
     settings = ScheduleSettings(name.split()[0], warmup=warmup, **CHANGES.get(name, {}))
     ours, theirs = one_weight(), one_weight()
     mine = trace(ours, build_scheduler(ours, settings, TOTAL))
     assert mine == pytest.approx(trace(theirs, THEIRS[name](theirs, warmup)), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "polynomial"])
+def test_a_schedule_stays_at_its_floor_after_the_end(name):
+    rate = schedule(ScheduleSettings(name, floor=0.25), TOTAL)
+    assert [rate(step) for step in (TOTAL, TOTAL + 1, 10 * TOTAL)] == pytest.approx([0.25] * 3)
 
 
 def test_a_warm_up_below_one_is_a_share_of_the_run():
@@ -277,10 +283,9 @@ def test_settings_outside_their_range_are_refused(kind, settings, message):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_lowers_the_loss(name, encoder):
     lr = {"sgd": 0.5, "adafactor": 0.05}.get(name, 0.01)
-    optimizer = build_optimizer(encoder, lr, OptimizerSettings(name, layer_decay=0.9))
-    torch.manual_seed(0)
-    losses = [train_step(encoder, optimizer) for _ in range(12)]
-    assert losses[-1] < losses[0] - 0.1
+    optimizer = build_optimizer(encoder.eval(), lr, OptimizerSettings(name, layer_decay=0.9))
+    losses = [train_step(encoder, optimizer) for _ in range(8)]
+    assert losses[-1] < losses[0] - 0.03
 
 
 @pytest.mark.parametrize("name", ["adamw", "adam", "sgd"])
@@ -315,16 +320,18 @@ def test_a_step_is_that_of_pytorch(name, encoder):
 
 
 def run(model, lr, settings, plan, steps, checkpoint=None, total=40):
-    """Train as Lightning does: restore optimizer and schedule, then step both; note the rates."""
+    """Step as Lightning does, the optimizer before the schedule; note the rates of each step."""
     optimizer = build_optimizer(model, lr, settings)
     scheduler = build_scheduler(optimizer, plan, total)
     if checkpoint is not None:
         optimizer.load_state_dict(checkpoint["optimizer_states"][0])
         scheduler.load_state_dict(checkpoint["lr_schedulers"][0])
     seen = []
-    for seed in range(steps):
+    for parameter in model.parameters():
+        parameter.grad = torch.full_like(parameter, 0.01)
+    for _ in range(steps):
         seen.append([group["lr"] for group in optimizer.param_groups])
-        train_step(model, optimizer, seed)
+        optimizer.step()
         scheduler.step()
     return seen, {
         "optimizer_states": [copy.deepcopy(optimizer.state_dict())],
@@ -332,8 +339,10 @@ def run(model, lr, settings, plan, steps, checkpoint=None, total=40):
     }
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("plan", ["linear", "cosine", "constant", "polynomial"])
+@pytest.mark.parametrize(
+    ("name", "plan"),
+    [("adamw", "linear"), ("adam", "constant"), ("sgd", "polynomial"), ("adafactor", "cosine")],
+)
 def test_a_resumed_run_has_the_rates_that_are_written_now(name, plan, encoder):
     settings = OptimizerSettings(name, layer_decay=0.8)
     plan = ScheduleSettings(plan, warmup=4)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
+import torch
 
+from lightning_tune import __version__
 from lightning_tune.reports.evaluate import evaluate
 from lightning_tune.reports.records import Evaluation
+from lightning_tune.reports.runs import read_run
 from lightning_tune.training.callbacks.gathering import Answers
 from lightning_tune.training.callbacks.progress import EpochLines
 from lightning_tune.training.metrics import probabilities
@@ -89,15 +93,16 @@ class EvaluationReport(L.Callback):
         }
         record.metrics = {**logged, **record.metrics}
         record.main_metric = pl_module.main_metric
-        record.curves = curves(trainer)
+        folder = Path(trainer.default_root_dir)
+        record.curves = read_run(folder, folder.name).curves or curves(trainer)
         record.data_summary = data.summary().to_dict() if data is not None and hasattr(data, "summary") else {}
         record.settings = dict(self.settings) or dict(pl_module.hparams)
-        record.provenance = {"backbone": pl_module.backbone}
-        record.title = Path(trainer.default_root_dir).name
+        record.provenance = provenance(trainer, pl_module)
+        record.title = folder.name
         self.evaluation = record
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        write_reports(Path(trainer.default_root_dir), record)
+        write_reports(folder, record)
         for sink in trainer.loggers:
             if hasattr(sink, "log_evaluation"):
                 sink.log_evaluation(record)
@@ -108,6 +113,19 @@ def curves(trainer: L.Trainer) -> dict[str, list[tuple[float, float]]]:
     history = next((c.history for c in trainer.callbacks if isinstance(c, EpochLines)), [])  # type: ignore[attr-defined]
     names = [name for name in (history[0] if history else {}) if "/" in name]
     return {name: [(row["step"], row[name]) for row in history if name in row] for name in names}
+
+
+def provenance(trainer: L.Trainer, module: TextClassifier) -> dict[str, str]:
+    """Return what made the figures: model, weights, precision, device, versions, time."""
+    return {
+        "backbone": module.backbone,
+        "checkpoint": str(trainer.ckpt_path or "the best of this run"),
+        "precision": str(trainer.precision),
+        "device": str(module.device),
+        "lightning_tune": __version__,
+        "torch": torch.__version__,
+        "written": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
 
 
 def write_reports(folder: Path, record: Evaluation) -> None:
