@@ -1,4 +1,4 @@
-"""`completion`: print a script that completes commands, options, shipped configs and files in a shell."""
+"""`completion`: print a shell script that completes commands, options and shipped configs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _lightning_tune() {{
     COMPREPLY=($(compgen -W "{commands}" -- "$word")); return
   fi
   case "$before" in
-    -c|--config) COMPREPLY=($(compgen -W "{configs}" -- "$word") $(compgen -f -X '!*.yaml' -- "$word")); return;;
+    -c|--config)
+      COMPREPLY=($(compgen -W "{configs}" -- "$word") $(compgen -f -X '!*.yaml' -- "$word"))
+      return;;
   esac
   case "$word" in
     -*) ;;
@@ -42,19 +44,27 @@ def main(name: str, args: Sequence[str]) -> int:
         ConfigError: if the shell is not one of bash and zsh.
     """
     if args and args[0] in ("-h", "--help"):
-        print('usage: lightning-tune completion bash|zsh\n\neval "$(lightning-tune completion bash)"')
+        print(
+            'usage: lightning-tune completion bash|zsh\n\neval "$(lightning-tune completion bash)"'
+        )
         return 0
     shell = args[0] if args else "bash"
     if shell not in SHELLS:
-        raise ConfigError(f"no completion for {shell!r}; name one of {', '.join(SHELLS)}.{nearest(shell, SHELLS)}")
+        raise ConfigError(
+            f"no completion for {shell!r}; name one of {', '.join(SHELLS)}.{nearest(shell, SHELLS)}"
+        )
     print(script(shell, {command: _options(command) for command in COMMANDS}), end="")
     return 0
 
 
 def script(shell: str, options: Mapping[str, Sequence[str]]) -> str:
     """Return the script: one case a command, with its options."""
-    cases = "\n".join(f'    {command}) options="{" ".join(words)}";;' for command, words in options.items())
-    body = SCRIPT.format(commands=" ".join(options), configs=" ".join(shipped_configs()), cases=cases)
+    cases = "\n".join(
+        f'    {command}) options="{" ".join(words)}";;' for command, words in options.items()
+    )
+    body = SCRIPT.format(
+        commands=" ".join(options), configs=" ".join(shipped_configs()), cases=cases
+    )
     return f"autoload -U +X bashcompinit && bashcompinit\n{body}" if shell == "zsh" else body
 
 

@@ -1,4 +1,4 @@
-"""`fit`, `validate`, `test`, `predict`: Lightning's own command line, with checkpoints that carry their settings."""
+"""`fit`, `validate`, `test`, `predict`: LightningCLI; checkpoints carry their settings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import lightning as L
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import CheckpointIO
+from lightning_utilities.core.rank_zero import rank_zero_only
 
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.advice import choose
@@ -27,7 +28,7 @@ from lightning_tune.tables import replace_file
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, WholeFileCheckpointIO
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.predictions import WritePredictions
-from lightning_tune.training.defaults import default_callbacks
+from lightning_tune.training.defaults import callbacks_of, default_callbacks
 from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.runs import new_run, newest_checkpoint, run_of
@@ -39,19 +40,28 @@ SKIPPED = {
     "predict": {"model", "dataloaders", "datamodule", "return_predictions"},
 }
 OPTIONS = {
-    "-c, --config": "A YAML file, or the bare name of a shipped config; any number, later ones win.",
+    "-c, --config": "A YAML file or the bare name of a shipped config; any number, later ones win.",
     "--ckpt_path": "A checkpoint, or `last`: the newest under trainer.default_root_dir.",
     "--seed_everything": "Seed of all random numbers (42).",
     "--print_config": "Print the whole config and stop.",
     "--debug": "Show the traceback of an error.",
 }
-OUTPUT_HELP = "File of the predictions: .parquet, .csv, .tsv or .jsonl; in the run's folder by default."
-TOP_LEVEL = ("seed_everything", "ckpt_path", "weights_only", "verbose", "output", "config", "print_config")
+OUTPUT_HELP = "File of the predictions: .parquet (default, in the run's folder), .csv, .jsonl."
+TOP_LEVEL = (
+    "seed_everything",
+    "ckpt_path",
+    "weights_only",
+    "verbose",
+    "output",
+    "config",
+    "print_config",
+)
 
 QUIET = (
-    r"(?s).*(instantiate_classes|JsonargparseDeprecationWarning).*",  # Lightning's calls, not the user's
-    r".*isinstance\(treespec, LeafSpec\).*",  # the same
-    r".*does not have many workers.*",  # batches are slices of a memory map: workers cost more than they bring
+    # Calls of Lightning's that jsonargparse and torch renamed; the user can do nothing about them.
+    r"(?s).*(instantiate_classes|JsonargparseDeprecationWarning).*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*does not have many workers.*",  # batches are slices of a memory map: workers only cost
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote
     r".*in eval mode at the start of training.*",  # metrics and the loss, which have no mode
@@ -75,7 +85,11 @@ def main(name: str, args: Sequence[str]) -> int:
     if "-h" in args or "--help" in args:
         from lightning_tune.commands.help import show
 
-        show(name, OPTIONS | ({"--output": OUTPUT_HELP} if name == "predict" else {}), TRAINER_DEFAULTS)
+        show(
+            name,
+            OPTIONS | ({"--output": OUTPUT_HELP} if name == "predict" else {}),
+            TRAINER_DEFAULTS,
+        )
         return 0
     args = expand_configs(args)
     settings = given(args)
@@ -87,7 +101,7 @@ def main(name: str, args: Sequence[str]) -> int:
 
 
 class TuneParser(OneLineErrors, LightningArgumentParser):
-    """LightningCLI's parser with errors of one line; a prefix of an option is a typo, not the option."""
+    """LightningCLI's parser with errors of one line; the prefix of an option is a typo."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **kwargs})
@@ -107,7 +121,7 @@ class TuneCLI(LightningCLI):
         self.checkpoint = checkpoint
         self.stored = read_checkpoint(checkpoint) if checkpoint else None
         self.run_name = _run_name(command, args)
-        self.run_folder: Path | None = None
+        self.dry = False
         super().__init__(
             TextClassifier,
             TextDataModule,
@@ -131,16 +145,15 @@ class TuneCLI(LightningCLI):
         }
         if self.stored is not None:
             ours = self.stored[PACKAGE_KEY]
-            model = {key: value for key, value in self.stored["hyper_parameters"].items() if key != "labels"}
+            model = dict(self.stored["hyper_parameters"])
+            del model["labels"]  # linked from the data
             defaults["model"] = {"class_path": _trusted(ours["class_path"]), "init_args": model}
-            data = {**ours.get("data", {}), "labels": ours["labels"], "tokenizer": self.checkpoint}
-            defaults["data"]["init_args"] = data
+            data = {"labels": ours["labels"], "tokenizer": self.checkpoint}
+            defaults["data"]["init_args"] = {**ours.get("data", {}), **data}
         parser.set_defaults(defaults)
         parser.link_arguments("data.label_set", "model.init_args.labels", apply_on="instantiate")
         if "predict" in self.subcommands():
-            parser.add_argument(
-                "--output", type=str | None, default=None, help=OUTPUT_HELP
-            )
+            parser.add_argument("--output", type=str | None, default=None, help=OUTPUT_HELP)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse what the command was given, not what stands in sys.argv."""
@@ -156,27 +169,32 @@ class TuneCLI(LightningCLI):
             data["tokenizer"] = self.config[str(self.subcommand)].model.init_args.backbone
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Build the trainer in the run's folder, with the default callbacks and loggers."""
+        """Build the trainer in the run's folder, with the default callbacks and loggers.
+
+        Data and encoder are opened first, so that what is wrong with them leaves no folder behind.
+        """
         command = str(self.subcommand)
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        self.datamodule.setup(None if command == "fit" else command)
+        self.model.configure_model()
+        self.model.check_length(self.datamodule.max_length)
+        self.dry = bool(config["fast_dev_run"])
         folder = self._choose_folder(config["default_root_dir"])
         config["default_root_dir"] = str(folder)
         if config.get("precision") is None:
             config["precision"] = self._choose_precision(config.get("accelerator"))
         config["logger"] = _loggers(config.get("logger"), folder, command)
-        configured = config.get("callbacks") or []
-        configured = configured if isinstance(configured, list) else [configured]
+        configured = _as_list(config.get("callbacks"))
         if command == "predict":
             configured = [*configured, WritePredictions(self._get(self.config, "output"))]
         wants_bar = config.get("enable_progress_bar") is not False
         config["callbacks"] = default_callbacks(self.model, configured, progress=wants_bar)
         if config.get("enable_checkpointing") is False:
-            config["callbacks"] = [c for c in config["callbacks"] if not isinstance(c, BestCheckpoint)]
-        plugins = config.get("plugins") or []
-        plugins = plugins if isinstance(plugins, list) else [plugins]
-        if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins = [*plugins, WholeFileCheckpointIO()]
-        config["plugins"] = plugins
+            kept = [one for one in config["callbacks"] if not isinstance(one, BestCheckpoint)]
+            config["callbacks"] = kept
+        plugins = _as_list(config.get("plugins"))
+        has_io = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
+        config["plugins"] = plugins if has_io else [*plugins, WholeFileCheckpointIO()]
         return self.trainer_class(**config)
 
     def _choose_precision(self, accelerator: Any) -> str:
@@ -187,23 +205,23 @@ class TuneCLI(LightningCLI):
         return choice.value
 
     def _choose_folder(self, root: str) -> Path:
-        command = str(self.subcommand)
+        """Return the folder of the checkpoint's run, or a new one, made by the first rank alone."""
         own = run_of(self.checkpoint) if self.checkpoint else None
         if own is not None:
             return own
-        self.run_folder = new_run(root, self.run_name)
-        return self.run_folder
+        if self.dry or getattr(rank_zero_only, "rank", 0) != 0:
+            return Path(root)  # nothing is written there: the first rank broadcasts its folder
+        return new_run(root, self.run_name)
 
     def before_fit(self) -> None:
         """Show what the data is before any time is spent on it, and keep the config of the run."""
         self._announce()
         folder = Path(self.trainer.default_root_dir)
-        if self.trainer.is_global_zero and not self.trainer.fast_dev_run:
+        if self.trainer.is_global_zero and not self.dry:
             with replace_file(folder / "config.yaml", private=True) as temporary:
                 temporary.write_text(self._config_text(), encoding="utf-8")
 
     def _announce(self) -> None:
-        self.datamodule.setup()  # every split that is named: a fault in test is told before hours of training
         summary = self.datamodule.summary()
         if self.trainer.is_global_zero:
             summary.render()
@@ -217,7 +235,7 @@ class TuneCLI(LightningCLI):
 
     def after_fit(self) -> None:
         """Measure the best weights on the validation split and show what a person wants to know."""
-        if self.trainer.fast_dev_run:
+        if self.dry:
             return
         if self.datamodule.val_data is not None:
             self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
@@ -242,7 +260,8 @@ class TuneCLI(LightningCLI):
         self._close_loggers()
 
     def _show_report(self) -> None:
-        report = next((c for c in self.trainer.callbacks if isinstance(c, EvaluationReport)), None)
+        callbacks = callbacks_of(self.trainer)
+        report = next((c for c in callbacks if isinstance(c, EvaluationReport)), None)
         if report is None or report.evaluation is None or not self.trainer.is_global_zero:
             return
         from lightning_tune.reports.terminal import show
@@ -269,12 +288,14 @@ def _find_checkpoint(
         if command == "fit":
             return list(args), None
         raise CheckpointError(
-            f"`{command}` needs a checkpoint: give --ckpt_path runs/RUN/checkpoints/best.ckpt, or --ckpt_path last."
+            f"`{command}` needs a checkpoint: give --ckpt_path runs/RUN/checkpoints/best.ckpt, "
+            "or --ckpt_path last."
         )
     path = str(named[-1])
     if path == "last":
-        roots = [setting.value for setting in settings if setting.key == "trainer.default_root_dir"]
-        path = str(newest_checkpoint(str(roots[-1]) if roots else TRAINER_DEFAULTS["default_root_dir"]))
+        key = "trainer.default_root_dir"
+        roots = [TRAINER_DEFAULTS["default_root_dir"], *(s.value for s in settings if s.key == key)]
+        path = str(newest_checkpoint(str(roots[-1])))
         print(f"ckpt_path=last is {path}")
     return [*args, f"--ckpt_path={path}"], path
 
@@ -289,15 +310,22 @@ def _run_name(command: str, args: Sequence[str]) -> str:
 
 
 def _loggers(configured: Any, folder: Path, command: str) -> list[Any] | bool:
-    """Return the run's loggers: metrics.csv for a fit, and what the config adds, in the run's folder."""
+    """Return a run's loggers, in its folder: metrics.csv for a fit, and what the config adds."""
     if configured is False:
         return False
-    added = [] if configured in (None, True) else configured if isinstance(configured, list) else [configured]
+    added = [] if configured is True else _as_list(configured)
     for sink in added:
         if hasattr(sink, "bind"):
             sink.bind(folder)
     own = command == "fit" and not any(isinstance(sink, CSVLogger) for sink in added)
     return [MetricsCSV(str(folder)), *added] if own else added or False
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return one value or none as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _trusted(class_path: str) -> str:
@@ -310,8 +338,8 @@ def _trusted(class_path: str) -> str:
     if module in sys.modules:
         return class_path
     raise CheckpointError(
-        f"the checkpoint was made by the class {class_path}, which is not ours; importing it would run its "
-        f"code: if you trust it, name it yourself with --model {class_path}."
+        f"the checkpoint was made by the class {class_path}, which is not ours; importing it would "
+        f"run its code: if you trust it, name it yourself with --model {class_path}."
     )
 
 

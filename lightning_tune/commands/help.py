@@ -1,4 +1,4 @@
-"""`fit --help` and its like: every setting of data, model and trainer, with its default and meaning."""
+"""`fit --help` and its like: every setting of data, model and trainer, default and meaning."""
 
 from __future__ import annotations
 

@@ -145,8 +145,8 @@ def is_embedding(name: str) -> bool:
 
     >>> is_embedding("mpnet.encoder.relative_attention_bias.weight")
     True
-    >>> is_embedding("bert.pooler.dense.weight")
-    False
+    >>> is_embedding("bert.pooler.dense.weight"), is_embedding("deberta.encoder.layer.0.x.bias")
+    (False, False)
     """
     if layer_index(name) is not None:
         return False

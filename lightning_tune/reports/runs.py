@@ -162,7 +162,7 @@ def _read_metrics(run: Run, path: Path) -> None:
 
 
 def _read_settings(run: Run, path: Path) -> None:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.callbacks.progress import ProgressBar
+from lightning.pytorch.callbacks.progress.progress_bar import ProgressBar
 
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
@@ -45,3 +45,9 @@ def default_callbacks(
         defaults.append((ProgressBar, Progress()))
     missing = [made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)]
     return [*configured, *missing]
+
+
+def callbacks_of(trainer: L.Trainer) -> list[L.Callback]:
+    """Return a trainer's callbacks, an attribute that its class does not declare."""
+    found: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return found

@@ -33,6 +33,7 @@ from lightning_tune.training.metrics import MetricSpec
 from lightning_tune.training.objectives import Objective, Plain
 from lightning_tune.training.objectives.base import from_spec, spec_of
 from lightning_tune.training.optim import (
+    ENDLESS,
     OptimizerSettings,
     ScheduleSettings,
     build_optimizer,
@@ -166,9 +167,16 @@ class TextClassifier(L.LightningModule):
         """Refuse sequences longer than the encoder's positions before any work is done on them."""
         data = getattr(self.trainer, "datamodule", None)
         wanted = getattr(data, "max_length", None)
-        if wanted is None:
-            return
-        self.configure_model()
+        if wanted is not None:
+            self.configure_model()
+            self.check_length(wanted)
+
+    def check_length(self, wanted: int) -> None:
+        """Refuse sequences that the encoder has no positions for.
+
+        Raises:
+            ConfigError: naming the limit.
+        """
         limit = max_positions(self.classifier.encoder.config)
         if limit is not None and wanted > limit:
             raise ConfigError(
@@ -239,7 +247,7 @@ class TextClassifier(L.LightningModule):
         optimizer = build_optimizer(
             self.classifier.encoder, self.lr, self.optimizer_settings, fused=not scaled
         )
-        total = int(min(self.trainer.estimated_stepping_batches, 2**53))
+        total = int(min(self.trainer.estimated_stepping_batches, ENDLESS))
         scheduler = build_scheduler(optimizer, self.schedule_settings, total)
         return {
             "optimizer": optimizer,

@@ -6,6 +6,7 @@ as in ELECTRA, https://arxiv.org/abs/2003.10555.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from lightning_tune.models.encoder import is_embedding, is_head, layer_index
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+logger = logging.getLogger(__name__)
 
 ENDLESS = 2**53
 """Number of steps that stands for a run without an end."""
@@ -107,6 +110,12 @@ def schedule(settings: ScheduleSettings, total_steps: int) -> Callable[[int], fl
         )
     share = settings.warmup < 1
     warmup = round(settings.warmup * total_steps) if share else int(settings.warmup)
+    if warmup > total_steps:
+        logger.warning(
+            "schedule.warmup=%d is longer than the run's %d steps: the peak rate is never reached.",
+            warmup,
+            total_steps,
+        )
 
     def factor(step: int) -> float:
         if step < warmup:

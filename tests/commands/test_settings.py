@@ -1,5 +1,7 @@
 """What the user set: config files and flags, bare config names, unknown keys."""
 
+from pathlib import Path
+
 import pytest
 import yaml
 from lightning_tune.commands import settings
@@ -15,8 +17,8 @@ def _check(tmp_path, text, *flags):
 
 
 def test_a_bare_name_means_the_shipped_config():
-    path = settings.find_config("quickstart")
-    assert yaml.safe_load(open(path))["data"]["train"] == "builtin:support"
+    path = Path(settings.find_config("quickstart"))
+    assert yaml.safe_load(path.read_text())["data"]["train"] == "builtin:support"
 
 
 def test_a_file_here_wins_over_a_shipped_config(tmp_path, monkeypatch):
@@ -79,7 +81,7 @@ def test_known_keys_pass(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model: [1", r"mine\.yaml:2: "),
+        ("model: [1", r"mine\.yaml:1: "),
         ("- a\n", "holds a list; a config holds keys"),
         ("\tmodel: 1\n", r"mine\.yaml:1: "),
     ],

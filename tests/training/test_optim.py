@@ -230,7 +230,7 @@ def one_weight(lr=3.0):
     return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
 
 
-@pytest.mark.parametrize("warmup", [0, 1, 7, TOTAL])
+@pytest.mark.parametrize("warmup", [0, 1, 7])
 @pytest.mark.parametrize("name", THEIRS)
 def test_schedules_are_those_of_transformers(name, warmup):
     settings = ScheduleSettings(name.split()[0], warmup=warmup, **CHANGES.get(name, {}))
@@ -250,6 +250,11 @@ def test_a_warm_up_below_one_is_a_share_of_the_run():
     steps = schedule(ScheduleSettings("cosine", warmup=20), 200)
     assert [share(step) for step in range(201)] == [steps(step) for step in range(201)]
     assert share(20) == 1.0
+
+
+def test_a_warm_up_longer_than_the_run_is_said(caplog):
+    assert schedule(ScheduleSettings(warmup=100), TOTAL)(TOTAL) == 0.5
+    assert "schedule.warmup=100 is longer than the run's 50 steps" in caplog.text
 
 
 def test_a_share_of_a_run_without_an_end_is_refused():
@@ -282,7 +287,7 @@ def test_settings_outside_their_range_are_refused(kind, settings, message):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_optimizer_lowers_the_loss(name, encoder):
-    lr = {"sgd": 0.5, "adafactor": 0.05}.get(name, 0.01)
+    lr = {"sgd": 0.1, "adafactor": 0.05}.get(name, 0.01)
     optimizer = build_optimizer(encoder.eval(), lr, OptimizerSettings(name, layer_decay=0.9))
     losses = [train_step(encoder, optimizer) for _ in range(8)]
     assert losses[-1] < losses[0] - 0.03
