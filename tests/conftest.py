@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 # Read once, when huggingface_hub is imported: a test that asks the hub fails at once instead.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# The tests run in several processes; threads on top of these would wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

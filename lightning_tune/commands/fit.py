@@ -61,6 +61,7 @@ QUIET = (
     # Calls of Lightning's that jsonargparse and torch renamed; the user can do nothing about them.
     r"(?s).*(instantiate_classes|JsonargparseDeprecationWarning).*",
     r".*isinstance\(treespec, LeafSpec\).*",
+    r".*when logging on epoch level in distributed setting.*",  # torchmetrics has synced them
     r".*does not have many workers.*",  # batches are slices of a memory map: workers only cost
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote

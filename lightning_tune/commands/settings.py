@@ -1,28 +1,37 @@
-"""What the user set, and where: config files and flags as flat keys, bare config names, unknown keys."""
+"""What the user set, and where: config files and flags as flat keys, bare config names."""
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
+from lightning_tune.commands.signatures import group_classes, group_in, parameters
 from lightning_tune.errors import ConfigError, nearest
+
+SWITCHES = ("--print_config", "--help", "-h", "--")
+"""Flags that take no value, or none of their own."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One value the user gave: its key without `init_args`, the value, and the file or flag it is from."""
+    """One value that the user gave.
+
+    Args:
+        key: Its key, without `init_args`.
+        value: The value; of a flag its text, None where nothing follows it.
+        source: The file or the flag it is from.
+        is_flag: Whether it is from the command line.
+    """
 
     key: str
     value: Any
     source: str
+    is_flag: bool = False
 
 
 def config_folder() -> Path:
@@ -47,8 +56,13 @@ def find_config(name: str) -> str:
     Raises:
         ConfigError: if there is neither.
     """
-    if Path(name).is_file() or "://" in name:
+    if Path(name).is_file():
         return name
+    if "://" in name:
+        raise ConfigError(f"config {name!r} is a URL; a config is a local file: download it first.")
+    if Path(name).is_dir():
+        found = ", ".join(sorted(file.name for file in Path(name).glob("*.yaml"))[:5])
+        raise ConfigError(f"config {name!r} is a folder; name a file in it ({found or 'no .yaml'}).")
     shipped = shipped_configs()
     bare = name.removeprefix("configs/").removesuffix(".yaml")
     if bare in shipped:
@@ -77,7 +91,7 @@ def expand_configs(args: Sequence[str]) -> list[str]:
 
 
 def given(args: Sequence[str]) -> list[Setting]:
-    """Return all that config files and dotted flags set, in their order.
+    """Return all that config files and flags set, in their order.
 
     Raises:
         ConfigError: if a file is not YAML, or is no mapping.
@@ -85,18 +99,17 @@ def given(args: Sequence[str]) -> list[Setting]:
     found: list[Setting] = []
     words = iter(range(len(args)))
     for position in words:
-        flag, equals, value = args[position].partition("=")
+        flag, equals, text = args[position].partition("=")
         if not flag.startswith("-"):
             continue
-        if not equals:
-            follows = position + 1 < len(args) and not args[position + 1].startswith("--")
-            value = args[position + 1] if follows else ""
-            if follows:
-                next(words, None)
+        value = text if equals else None
+        follows = position + 1 < len(args) and not args[position + 1].startswith("--")
+        if not equals and follows and flag not in SWITCHES:
+            value = args[next(words)]
         if flag in ("-c", "--config"):
-            found.extend(Setting(key, leaf, value) for key, leaf in _leaves(read_yaml(value)))
-        elif flag.startswith("--") and ("." in flag or flag[2:] == "ckpt_path"):
-            found.append(Setting(_plain_key(flag[2:]), value, flag))
+            found.extend(Setting(key, leaf, str(value)) for key, leaf in _leaves(read_yaml(str(value))))
+        elif flag.startswith("--") and flag not in SWITCHES:
+            found.append(Setting(_plain_key(flag[2:]), value, flag, is_flag=True))
     return found
 
 
@@ -107,7 +120,7 @@ def read_yaml(path: str) -> Mapping[str, Any]:
         ConfigError: if it is missing, not UTF-8, not YAML, or holds something else than keys.
     """
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
@@ -120,6 +133,21 @@ def read_yaml(path: str) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{path} holds a {type(values).__name__}; a config holds keys such as data: and model:.")
     return values
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, which takes the last of two equal keys; this one refuses them."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """Build a mapping whose keys differ."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.tag != "tag:yaml.org,2002:merge" and str(key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {key.value!r} stands here twice", problem_mark=key.start_mark
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
 
 
 def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -135,78 +163,12 @@ def _plain_key(key: str) -> str:
     return ".".join(part for part in key.split(".") if part != "init_args")
 
 
-def check_keys(command: str, settings: Sequence[Setting], top: Sequence[str]) -> None:
-    """Report every key that no setting answers to, all at once.
-
-    Args:
-        command: The command, for the message.
-        settings: What was given.
-        top: Names allowed at the top beside trainer, model and data.
-
-    Raises:
-        ConfigError: naming each unknown key, its source and the nearest key there is.
-    """
-    chosen = {setting.key: setting.value for setting in settings}
-    problems = []
-    for setting in settings:
-        parts = setting.key.split(".")
-        known = _allowed(parts, chosen, top)
-        if known is not None:
-            wrong, names = known
-            problems.append(f"{setting.source}: {wrong!r} is not a setting.{nearest(wrong.split('.')[-1], names)}")
-    if problems:
-        unique = list(dict.fromkeys(problems))
-        raise ConfigError(" ".join(unique) + f" `{command} --help` lists all settings.")
-
-
-def _allowed(
-    parts: Sequence[str], chosen: Mapping[str, Any], top: Sequence[str]
-) -> tuple[str, list[str]] | None:
-    """Return the wrong part of a key with the names it may have; None where the key is known."""
-    groups = ("trainer", "model", "data")
-    first = parts[0].removesuffix("+")
-    if first not in groups:
-        return None if first in top else (first, [*groups, *top])
-    if len(parts) < 2 or parts[1] in ("class_path", "help", "dict_kwargs"):
-        return None
-    if f"{first}.class_path" in chosen:
-        return None  # a class of the user's own: the parser checks it
-    fields = _fields(first)
-    name = parts[1].removesuffix("+")
-    if name not in fields:
-        return f"{first}.{name}", list(fields)
-    nested = fields[name]
-    if len(parts) < 3 or nested is None:
-        return None
-    return None if parts[2] in nested else (f"{first}.{name}.{parts[2]}", nested)
-
-
-@cache
-def _fields(group: str) -> dict[str, list[str] | None]:
-    """Return a group's settings, and for settings groups among them their own names."""
-    from lightning.pytorch import Trainer
-
-    from lightning_tune.data.datamodule import TextDataModule
-    from lightning_tune.training.module import TextClassifier
-
-    kind = {"trainer": Trainer, "model": TextClassifier, "data": TextDataModule}[group]
-    if group == "trainer":
-        return dict.fromkeys(list(inspect.signature(kind).parameters))
-    hints = get_type_hints(kind.__init__)
-    nested: dict[str, list[str] | None] = {}
-    for name in inspect.signature(kind).parameters:
-        hint = hints.get(name)
-        inner = dataclasses.is_dataclass(hint) and not inspect.isabstract(hint)
-        nested[name] = [field.name for field in dataclasses.fields(hint)] if inner else None  # type: ignore[arg-type]
-    return nested
-
-
-
-
 def dotted_flags() -> list[str]:
     """Return every dotted flag of the commands that train: --model.lr and its like."""
     flags = []
     for group in ("data", "model", "trainer"):
-        for name, nested in _fields(group).items():
-            flags += [f"--{group}.{name}.{inner}" for inner in nested] if nested else [f"--{group}.{name}"]
+        for name, hint in parameters(group_classes()[group]).hints.items():
+            settings = group_in(hint) if isinstance(hint, type) else None
+            inner = [] if settings is None else parameters(settings).hints
+            flags += [f"--{group}.{name}.{field}" for field in inner] or [f"--{group}.{name}"]
     return flags
