@@ -1,8 +1,9 @@
-"""The command line: a table of commands, and what happens to their errors. Nothing heavy is imported."""
+"""The command line: a table of commands, and what their errors become. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import importlib
+import linecache
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +24,24 @@ class Command:
 
 COMMANDS: Mapping[str, Command] = {
     "fit": Command("fine-tune an encoder on labelled text", "lightning_tune.commands.fit"),
-    "validate": Command("measure a checkpoint on the validation split", "lightning_tune.commands.fit"),
-    "test": Command("measure a checkpoint on the test split, with a report", "lightning_tune.commands.fit"),
+    "validate": Command(
+        "measure a checkpoint on the validation split", "lightning_tune.commands.fit"
+    ),
+    "test": Command(
+        "measure a checkpoint on the test split, with a report", "lightning_tune.commands.fit"
+    ),
     "predict": Command("label new texts with a checkpoint", "lightning_tune.commands.fit"),
-    "dashboard": Command("compare runs on one HTML page, or lay out a W&B workspace", "lightning_tune.commands.dashboard"),
-    "doctor": Command("check versions and hardware; say which settings fit here", "lightning_tune.commands.doctor"),
-    "completion": Command("print a script that completes commands and options in a shell", "lightning_tune.commands.completion"),
+    "dashboard": Command(
+        "compare runs on one HTML page, or lay out a W&B workspace",
+        "lightning_tune.commands.dashboard",
+    ),
+    "doctor": Command(
+        "check versions and hardware; say which settings fit here", "lightning_tune.commands.doctor"
+    ),
+    "completion": Command(
+        "print a script that completes commands and options in a shell",
+        "lightning_tune.commands.completion",
+    ),
 }
 
 
@@ -54,10 +67,10 @@ def main(args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _say("interrupted.", 130)
     except Exception as err:
-        cause = _users_error(err)
-        if debug or cause is None:
+        told = _users_error(err)
+        if debug or told is None:
             raise
-        return _say(str(cause), cause.exit_code) if isinstance(cause, TuneError) else _say(_describe(cause), 2)
+        return _say(*told)
 
 
 def _dispatch(args: Sequence[str]) -> int:
@@ -106,17 +119,41 @@ def _say(message: str, code: int) -> int:
     return code
 
 
-def _users_error(err: BaseException) -> TuneError | OSError | None:
-    """Return the error that its message alone explains, also where a library wrapped it; None for a bug."""
+def _users_error(err: BaseException) -> tuple[str, int] | None:
+    """Return message and exit code of an error that its message alone explains; None for a bug.
+
+    Errors of ours are found also where a library wrapped them.
+    """
     seen: BaseException | None = err
     while seen is not None:
         if isinstance(seen, TuneError):
-            return seen
+            return str(seen), seen.exit_code
         seen = seen.__cause__ or seen.__context__
-    return err if isinstance(err, OSError) else None
+    if isinstance(err, OSError):
+        return _describe(err), 2
+    return (" ".join(str(err).split()), 2) if _is_rule_of_lightning(err) else None
+
+
+def _is_rule_of_lightning(err: BaseException) -> bool:
+    """Whether Lightning raised an error itself, as for settings; told without importing it."""
+    if "MisconfigurationException" in (kind.__name__ for kind in type(err).__mro__):
+        return True
+    if not isinstance(err, ValueError | TypeError | RuntimeError | ImportError):
+        return False
+    trace = err.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    line = linecache.getline(code.co_filename, trace.tb_lineno, trace.tb_frame.f_globals)
+    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+    return module.startswith("lightning.") and line.lstrip().startswith("raise ")
 
 
 def _describe(err: OSError) -> str:
     reason = err.strerror or str(err) or type(err).__name__
     where = f" {err.filename!r}" if err.filename else ""
-    return f"the operating system refused{where}: {reason}; free or name another place and run again."
+    return (
+        f"the operating system refused{where}: {reason}; free or name another place and run again."
+    )

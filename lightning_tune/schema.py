@@ -11,7 +11,7 @@ from lightning_tune.errors import ConfigError, DataError, nearest
 TaskKind = Literal["binary", "multiclass", "multilabel", "regression"]
 Split = Literal["train", "val", "test", "predict"]
 Label = str | float | tuple[str, ...]
-"""One example's answer: a class name, a score (regression), or the names that hold (multi-label)."""
+"""One example's answer: a class name, a score (regression), or the names that hold (multilabel)."""
 
 TASK_KINDS: tuple[TaskKind, ...] = get_args(TaskKind)
 
@@ -21,7 +21,7 @@ MAIN_METRIC: Mapping[TaskKind, str] = {
     "multilabel": "f1_macro",
     "regression": "spearman",
 }
-"""The metric that early stopping, the best checkpoint and the gates use, unless the config names another."""
+"""What early stopping, best checkpoint and gates use, unless the config names another metric."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ class LabelSet:
             )
         if self.kind != "binary" and self.positive is not None:
             raise ConfigError(
-                f"positive_label={self.positive!r} has a meaning in binary tasks only; this task is {self.kind}."
+                f"positive_label={self.positive!r} has a meaning in binary tasks only; "
+                f"this task is {self.kind}."
             )
         if self.kind == "binary":
             if self.positive is None:
@@ -95,7 +96,7 @@ class LabelSet:
         return self.names.index(self.positive)
 
     def encode(self, label: Label) -> int | float | list[float]:
-        """Turn a label into its target: a class index, a number, or a 0/1 list of length num_outputs.
+        """Turn a label into its target: a class index, a number, or a list of 0 and 1 a label.
 
         Raises:
             DataError: if a name is not in the set, or the label is of another kind.
@@ -104,13 +105,17 @@ class LabelSet:
             try:
                 return float(label)  # type: ignore[arg-type]
             except (TypeError, ValueError):
-                raise DataError(f"label {label!r} is not a number; a regression task needs numbers.") from None
+                raise DataError(
+                    f"label {label!r} is not a number; a regression task needs numbers."
+                ) from None
         if self.kind == "multilabel":
             wanted = label if isinstance(label, tuple) else (str(label),)
             held = {self._index(name) for name in wanted}
             return [float(index in held) for index in range(len(self.names))]
         if not isinstance(label, str):
-            raise DataError(f"label {label!r} is not a class name; a {self.kind} task takes one name a text.")
+            raise DataError(
+                f"label {label!r} is not a class name; a {self.kind} task takes one name a text."
+            )
         return self._index(label)
 
     def _index(self, name: str) -> int:
@@ -118,7 +123,8 @@ class LabelSet:
             return self.names.index(name)
         except ValueError:
             raise DataError(
-                f"unknown label {name!r}; train has {_shorten(self.names)}." + nearest(name, self.names)
+                f"unknown label {name!r}; train has {_shorten(self.names)}."
+                + nearest(name, self.names)
             ) from None
 
     def to_dict(self) -> dict[str, Any]:

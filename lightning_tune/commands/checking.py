@@ -1,17 +1,17 @@
 """Whether settings can be as given: every key against the signatures, every value against its type.
 
-The parser checks the same once more. It is asked here one value at a time, so that an error names one key.
+The parser checks them once more; here it is asked one value at a time, so that errors name a key.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_args, get_origin
 
-import yaml
 from jsonargparse import ArgumentError, ArgumentParser
 
+from lightning_tune.commands.rules import RULES, from_yaml
 from lightning_tune.commands.settings import Setting
 from lightning_tune.commands.signatures import (
     GROUPS,
@@ -22,6 +22,7 @@ from lightning_tune.commands.signatures import (
     group_classes,
     group_in,
     is_spec,
+    one_of,
     parameters,
     subclasses,
     without_classes,
@@ -37,45 +38,6 @@ TOP_TYPES: Mapping[str, Any] = {
 SPEC = ("class_path", "init_args", "dict_kwargs")
 CONFIG_FILES = (".yaml", ".yml", ".json")
 
-Rule = tuple[Callable[[Any], bool], str]
-RULES: Mapping[str, Rule] = {  # of what neither the type nor Lightning refuses
-    "seed_everything": (
-        lambda seed: 0 <= seed < 2**32,
-        "is outside 0 to 4294967295; choose another seed.",
-    ),
-    "ckpt_path": (lambda path: path != "", "names no file; give the path of a checkpoint."),
-    "data.num_workers": (lambda count: count >= 0, "is below 0; 0 is usually the fastest."),
-    "model.architecture": (
-        lambda text: isinstance(_yaml(text), Mapping),
-        "is no encoder config; only a checkpoint fills it: leave it out.",
-    ),
-    "trainer.accumulate_grad_batches": (
-        lambda count: count >= 1,
-        "is below 1; 1 makes a step of every batch.",
-    ),
-    "trainer.barebones": (
-        lambda bare: not bare,
-        "leaves out checkpoints, loggers and the bar, which every run here has; leave it out.",
-    ),
-    "trainer.check_val_every_n_epoch": (
-        lambda every: every >= 1,
-        "is below 1; 1 validates after every epoch.",
-    ),
-    "trainer.gradient_clip_val": (lambda norm: norm >= 0, "is below 0; 0 clips nothing."),
-    "trainer.limit_train_batches": (
-        lambda limit: limit != 0,
-        "leaves nothing to train on; `validate` measures a checkpoint.",
-    ),
-    "trainer.limit_val_batches": (
-        lambda limit: limit != 0,
-        "leaves nothing to choose the best epoch on; a smaller data.val_share costs less.",
-    ),
-    "trainer.max_epochs": (
-        lambda count: count != 0,
-        "trains nothing; `validate` measures a checkpoint.",
-    ),
-}
-
 
 def check_settings(command: str, settings: Sequence[Setting], top: Sequence[str]) -> None:
     """Report every key that no setting answers to and every value of another type, all at once.
@@ -90,6 +52,7 @@ def check_settings(command: str, settings: Sequence[Setting], top: Sequence[str]
     """
     checker = Checker(settings, top)
     problems = [problem for setting in settings for problem in checker.problems(setting)]
+    problems += checker.missing()
     if problems:
         unique = " ".join(dict.fromkeys(problems))
         more = f" `{command} --help` lists all settings." if "is not a setting" in unique else ""
@@ -108,19 +71,29 @@ class Checker:
         self._keys = {setting.key for setting in settings}
         self._top = top
         self._chosen: dict[str, type | None] = dict(group_classes())
+        self._named: dict[str, Setting] = {}
 
     def problems(self, setting: Setting) -> Iterator[str]:
         """Yield what is wrong with a setting, in whole sentences."""
-        if setting.is_flag and setting.value is None:
-            yield f"{setting.source} needs a value after it."
-            return
         group, *rest = (part.removesuffix("+") for part in setting.key.split("."))
-        if group in GROUPS:
-            yield from self._inside((group_classes()[group],), group, rest, setting)
-        elif group not in self._top:
+        if group not in (*GROUPS, *self._top):
             yield _unknown(group, [*GROUPS, *self._top], setting)
+        elif setting.is_flag and setting.value is None:
+            yield f"{setting.source} needs a value after it."
+        elif group in GROUPS:
+            yield from self._inside((group_classes()[group],), group, rest, setting)
         elif group in TOP_TYPES:
             yield from self._value(TOP_TYPES[group], group, setting)
+
+    def missing(self) -> Iterator[str]:
+        """Yield the arguments that a class which was named cannot do without."""
+        for path, setting in self._named.items():
+            kind = self._chosen.get(path)
+            needed = parameters(kind).required if kind is not None else ()
+            given = {key.replace("+", "") for key in self._keys}
+            absent = [name for name in needed if f"{path}.{name}" not in given]
+            if absent and kind is not None and path not in GROUPS:
+                yield _lacking(kind, absent, path, setting)
 
     def _inside(
         self, bases: tuple[type, ...], path: str, rest: Sequence[str], setting: Setting
@@ -130,6 +103,7 @@ class Checker:
             yield from self._made(bases, path, setting)
         elif rest[0] == "class_path":
             yield from self._choose(bases, path, setting.value, setting)
+            self._named[path] = setting
         elif rest[0] not in ("help", "dict_kwargs"):
             yield from self._argument(self._chosen.get(path), path, rest, setting)
 
@@ -144,7 +118,7 @@ class Checker:
             self._chosen.setdefault(f"{path}.{name}", known.default_classes.get(name))
             yield from self._typed(known.hints[name], f"{path}.{name}", deeper, setting)
         elif not known.takes_others:
-            yield _unknown(f"{path}.{name}", list(known.hints), setting)
+            yield _unknown(f"{path}.{name}", [*known.hints, *SPEC[:2]], setting)
 
     def _typed(
         self, hint: Any, path: str, deeper: Sequence[str], setting: Setting
@@ -179,11 +153,11 @@ class Checker:
             yield _wrong(hint, path, setting)
         elif value is not None and path in RULES:
             holds, text = RULES[path]
-            if not holds(_yaml(value) if setting.is_flag else value):
+            if not holds(from_yaml(value) if setting.is_flag else value):
                 yield f"{_named(path, setting)} {text}"
 
     def _fields(self, hint: type, path: str, setting: Setting) -> Iterator[str]:
-        value = _yaml(setting.value) if setting.is_flag else setting.value
+        value = from_yaml(setting.value) if setting.is_flag else setting.value
         if not isinstance(value, Mapping):
             names = ", ".join(parameters(hint).hints)
             yield f"{_named(path, setting)} is no mapping; it has {names} inside."
@@ -193,19 +167,21 @@ class Checker:
             yield from self._typed(hint, path, [str(name)], part)
 
     def _made(self, bases: tuple[type, ...], path: str, setting: Setting) -> Iterator[str]:
-        """Check what stands for an object: the name of its class, a class_path, or a list of both."""
-        value = _yaml(setting.value) if setting.is_flag else setting.value
+        """Check what stands for an object: a class name, a class_path, or a list of these."""
+        value = from_yaml(setting.value) if setting.is_flag else setting.value
         if isinstance(value, list):
             for item in value:
-                yield from self._made(
-                    bases, path, dataclasses.replace(setting, value=item, is_flag=False)
-                )
+                part = dataclasses.replace(setting, value=item, is_flag=False)
+                yield from self._made(bases, path, part)
         elif isinstance(value, str):
             yield from self._choose(bases, path, value, setting)
+            self._named[path] = setting
         elif value is None:
             yield f"{path} (from {setting.source}) is empty; give it settings, or leave it out."
+        elif path in GROUPS:
+            yield f"{_named(path, setting)} holds no settings; write keys inside {path}."
         elif not isinstance(value, Mapping):
-            yield f"{_named(path, setting)} is not the name of a {_or(bases)}."
+            yield f"{_named(path, setting)} is not the name of {one_of(bases)}."
         elif "class_path" not in value:
             wrong = next((str(key) for key in value if key not in SPEC), "")
             yield f"{setting.source}: {path} has no class_path.{nearest(wrong, SPEC)}"
@@ -219,11 +195,16 @@ class Checker:
             if key not in SPEC:
                 yield _unknown(f"{path}.{key}", SPEC, setting)
         yield from self._choose(bases, path, value["class_path"], setting)
-        for name, inner in (value.get("init_args") or {}).items():
-            part = dataclasses.replace(
-                setting, key=f"{path}.{name}", value=inner, is_flag=False
-            )
-            yield from self._argument(self._chosen[path], path, [name], part)
+        arguments = value.get("init_args") or {}
+        kind = self._chosen[path]
+        absent = (
+            [] if kind is None else [n for n in parameters(kind).required if n not in arguments]
+        )
+        if kind is not None and absent:
+            yield _lacking(kind, absent, path, setting)
+        for name, inner in arguments.items():
+            part = dataclasses.replace(setting, key=f"{path}.{name}", value=inner, is_flag=False)
+            yield from self._argument(kind, path, [name], part)
 
     def _choose(
         self, bases: tuple[type, ...], path: str, name: Any, setting: Setting
@@ -242,12 +223,14 @@ def fits(hint: Any, value: Any, *, flag: bool) -> bool:
     """Whether a value is of a type, by the parser's own rules.
 
     Args:
-        hint: The type.
+        hint: The type; None: no plain value is.
         value: The value, from YAML or from the command line.
         flag: Whether it is from the command line, where everything is text.
     """
     if hint is Any:
         return True
+    if hint is None:
+        return False
     if value is None:  # which the parser takes for not given
         return hint is type(None) or type(None) in get_args(hint)
     parser = ArgumentParser(exit_on_error=False)
@@ -277,15 +260,5 @@ def _named(path: str, setting: Setting) -> str:
     return f"{path}={value} (from {setting.source})"
 
 
-def _or(bases: tuple[type, ...]) -> str:
-    return " or ".join(base.__name__ for base in bases)
-
-
-def _yaml(text: Any) -> Any:
-    """Return what a flag's text means, as the parser reads it."""
-    if not isinstance(text, str):
-        return text
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+def _lacking(kind: type, names: Sequence[str], path: str, setting: Setting) -> str:
+    return f"{setting.source}: {path} is a {kind.__name__}, which needs {', '.join(names)}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -18,11 +19,17 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.advice import choose
+from lightning_tune.commands.checking import check_settings
 from lightning_tune.commands.machine_facts import read_cpu, read_gpus
 from lightning_tune.commands.parsing import OneLineErrors
-from lightning_tune.commands.settings import Setting, check_keys, expand_configs, given
+from lightning_tune.commands.settings import (
+    Setting,
+    environment_flags,
+    expand_configs,
+    given,
+)
 from lightning_tune.data.datamodule import TextDataModule
-from lightning_tune.errors import CheckpointError
+from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 from lightning_tune.tables import replace_file
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, WholeFileCheckpointIO
@@ -47,6 +54,7 @@ OPTIONS = {
     "--debug": "Show the traceback of an error.",
 }
 OUTPUT_HELP = "File of the predictions: .parquet (default, in the run's folder), .csv, .jsonl."
+MODEL_ENV = "LIGHTNING_TUNE_FIT__MODEL"
 TOP_LEVEL = (
     "seed_everything",
     "ckpt_path",
@@ -92,10 +100,16 @@ def main(name: str, args: Sequence[str]) -> int:
             TRAINER_DEFAULTS,
         )
         return 0
-    args = expand_configs(args)
-    settings = given(args)
-    check_keys(name, settings, TOP_LEVEL)
+    origins = environment_flags(name, os.environ)
+    args = expand_configs([*origins, *args])
+    settings = given(args, origins)
+    check_settings(name, settings, TOP_LEVEL)
     args, checkpoint = _find_checkpoint(name, args, settings)
+    if checkpoint is None and not _names_a_backbone(settings):
+        raise ConfigError(
+            "model.backbone is missing; name a pretrained encoder (--model.backbone bert-base-cased), "
+            "or start from a shipped config (-c quickstart)."
+        )
     TuneParser.settings = settings
     TuneCLI(name, args, checkpoint)
     return 0
@@ -129,7 +143,6 @@ class TuneCLI(LightningCLI):
             save_config_callback=None,
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=42,
-            parser_kwargs={"default_env": True, "env_prefix": "LIGHTNING_TUNE"},
             parser_class=TuneParser,
             subclass_mode_model=True,
             subclass_mode_data=True,
@@ -299,6 +312,14 @@ def _find_checkpoint(
         path = str(newest_checkpoint(str(roots[-1])))
         print(f"ckpt_path=last is {path}")
     return [*args, f"--ckpt_path={path}"], path
+
+
+def _names_a_backbone(settings: Sequence[Setting]) -> bool:
+    keys = {setting.key for setting in settings}
+    by_file = any(setting.key == "model" for setting in settings)
+    return (
+        "model.backbone" in keys or by_file or any(key.startswith(MODEL_ENV) for key in os.environ)
+    )
 
 
 def _run_name(command: str, args: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 import platform
 import shutil
@@ -14,12 +13,11 @@ from typing import Literal
 
 from lightning_tune import __version__
 from lightning_tune.errors import ConfigError
+from lightning_tune.training.wandb_account import read_wandb_account
 
 DISTRIBUTION = "lightning-tune"
 CPU_FLAGS = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512_vnni", "avx_vnni", "avx2")
 """What decides precision and int8 speed, as /proc/cpuinfo spells it."""
-
-WANDB_HOST = "https://api.wandb.ai"
 
 
 @dataclass(frozen=True)
@@ -262,23 +260,13 @@ def _read_hub(environment: Mapping[str, str]) -> Account:
 
 
 def _read_wandb(environment: Mapping[str, str]) -> Account:
-    key = "WANDB_API_KEY" if environment.get("WANDB_API_KEY") else _netrc_with_wandb(environment)
-    mode = environment.get("WANDB_MODE", "")
-    return Account("W&B", key, f"WANDB_MODE={mode}" if mode in ("offline", "disabled") else "")
+    account = read_wandb_account(environment)
+    return Account("W&B", account.key_from, account.offline_by)
 
 
 def _first_true(environment: Mapping[str, str], names: Iterable[str]) -> str:
     true = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads them
     return next((name for name in names if environment.get(name, "").upper() in true), "")
-
-
-def _netrc_with_wandb(environment: Mapping[str, str]) -> str:
-    host = environment.get("WANDB_BASE_URL", WANDB_HOST).split("://")[-1].strip("/")
-    path = Path(environment.get("NETRC") or Path.home() / ".netrc").expanduser()
-    try:
-        return str(path) if netrc.netrc(path).authenticators(host) else ""
-    except (OSError, netrc.NetrcParseError):
-        return ""
 
 
 def read_backbone(name: str) -> Backbone:

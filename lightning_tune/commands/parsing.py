@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 from jsonargparse import ActionConfigFile, ArgumentParser
 
 from lightning_tune.cli import PROGRAM
-from lightning_tune.commands.settings import Setting
+from lightning_tune.commands.settings import Setting, given
 from lightning_tune.errors import ConfigError, nearest
 
 
@@ -18,13 +19,15 @@ class OneLineErrors:
 
     Attributes:
         settings: What the user gave, so that an error can say where a value came from.
+        options: The flags there are, so that an error can name the nearest.
     """
 
     settings: Sequence[Setting] = ()
+    options: Sequence[str] = ()
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the cause in one line."""
-        raise ConfigError(explain(message, self.settings)) from ex
+        raise ConfigError(explain(message, self.settings, self.options)) from ex
 
 
 class FunctionParser(OneLineErrors, ArgumentParser):
@@ -40,31 +43,37 @@ def run_function(function: Callable[..., int | None], name: str, args: Sequence[
         args: The words after it.
     """
     parser = FunctionParser(prog=f"{PROGRAM} {name}", allow_abbrev=False)
-    parser.add_argument("-c", "--config", action=ActionConfigFile, help="A YAML file with these options.")
+    parser.add_argument(
+        "-c", "--config", action=ActionConfigFile, help="A YAML file with these options."
+    )
     parser.add_function_arguments(function, as_positional=False)
+    parser.settings = given(args)
+    parser.options = [f"--{parameter}" for parameter in inspect.signature(function).parameters]
     values = parser.parse_args(list(args)).as_dict()
     values.pop("config", None)
     return function(**values) or 0
 
 
-def explain(message: str, settings: Sequence[Setting]) -> str:
-    """Turn a parser's message into one line that names key, value and rule.
+def explain(message: str, settings: Sequence[Setting], options: Sequence[str] = ()) -> str:
+    r"""Turn a parser's message into one line that names key, value and rule.
 
-    >>> explain('Parser key "lr":\\n  Expected a <class \\'float\\'>. Got value: abc', [Setting("model.lr", "abc", "--model.lr")])
-    "model.lr='abc' (from --model.lr) is not a float."
+    Args:
+        message: What jsonargparse would print; of a union it lists an error for each type.
+        settings: What the user gave.
+        options: The flags there are.
+
+    >>> explain('Parser key "lr":\n  Expected a <class \'float\'>. Got value: abc', [])
+    "lr='abc' is not a float."
     """
-    if "NestedArg(" in message:  # a flag inside model or data: the cause was explained one level below
-        return _search(r"Errors:\n\s+- (.*)", message) or message
     key = _search(r'Parser key "([^"]+)"', message)
     if key is None:
-        return _unkeyed(message, settings)
+        return _unkeyed(message, settings, options)
+    explained = _search(r"\n\s+- (?!Expected|Not a valid|Unable to)(.+)", message)
+    if explained is not None:  # one level below
+        inside = explained.startswith(key) or "NestedArg(" in message
+        return explained if inside else f"{_source(key, settings)}{explained}"
     value = _search(r"(?:Got value|Given value): (.*)", message)
-    class_name = _search(r"Expected a dot import path string: (\S+)", message) or _search(
-        r"Import path (\S+?)(?: |$)", message
-    )
     where = _locate(key, settings, value)
-    if class_name is not None and "." not in class_name:
-        return f"{where}: there is no class {class_name!r}.{nearest(class_name, _class_names())} A class of your own is named package.module.Class."
     expected = _expected(message, value)
     if expected and value is not None:
         return f"{where} is not {expected}"
@@ -72,20 +81,30 @@ def explain(message: str, settings: Sequence[Setting]) -> str:
     return f"{where}: {cause or message}"
 
 
-def _unkeyed(message: str, settings: Sequence[Setting]) -> str:
+def _unkeyed(message: str, settings: Sequence[Setting], options: Sequence[str]) -> str:
     option = _search(r"(?:Option|does not accept option) '([^']+)'", message)
     if option is not None:
-        matching = [s for s in settings if option in s.key.split(".") or s.key.endswith(option)]
+        matching = [s for s in settings if s.key.split(".")[-1] == option]
         where = f"{matching[-1].source}: {matching[-1].key!r}" if matching else repr(option)
-        return f"{where} is not a setting."
+        return f"{where} is not a setting.{nearest(option, [o.strip('-') for o in options])}"
     unknown = _search(r"unrecognized arguments: (.*)", message)
     if unknown is not None:
-        return f"{unknown.split()[0]} is not an option; --help lists those there are."
+        word = unknown.split()[0].partition("=")[0]
+        return f"{word} is not an option; --help lists those there are.{nearest(word, options)}"
+    without = _search(r"argument (\S+): expected one argument", message)
+    if without is not None:
+        return f"{without} needs a value after it."
     missing = _search(r"(?:arguments are required|Key) *:? *\"?([\w.]+)\"?", message)
     if missing is not None and "required" in message:
-        name = missing if "." in missing else f"model.{missing}"
+        name = {"backbone": "model.backbone"}.get(missing, missing)
         return f"{name} is missing; give --{name}, or a config with -c."
     return " ".join(message.split())
+
+
+def _source(key: str, settings: Sequence[Setting]) -> str:
+    """Return the file or flag that a key is from, to stand before a sentence."""
+    sources = [s.source for s in settings if s.key.replace("+", "").startswith(key)]
+    return f"{sources[-1]}: {key}: " if sources else f"{key}: "
 
 
 def _locate(key: str, settings: Sequence[Setting], value: str | None) -> str:
@@ -111,13 +130,3 @@ def _expected(message: str, value: str | None) -> str:
 def _search(pattern: str, text: str) -> str | None:
     found = re.search(pattern, text)
     return found.group(1) if found else None
-
-
-def _class_names() -> list[str]:
-    """Names that a config may use without a module path: callbacks, loggers, objectives, ours first."""
-    import lightning.pytorch.callbacks as callbacks
-    import lightning.pytorch.loggers as loggers
-
-    from lightning_tune.training.objectives import Objective
-
-    return [kind.__name__ for kind in Objective.__subclasses__()] + [*callbacks.__all__, *loggers.__all__]

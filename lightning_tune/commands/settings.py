@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -13,6 +14,9 @@ import yaml
 from lightning_tune.commands.signatures import group_classes, group_in, parameters
 from lightning_tune.errors import ConfigError, nearest
 
+ENVIRONMENT = "LIGHTNING_TUNE"
+"""What environment variables begin with: LIGHTNING_TUNE_FIT__MODEL__LR is --model.lr of fit."""
+WITHOUT_NAME = "-c needs the name of a config after it."
 SWITCHES = ("--print_config", "--help", "-h", "--")
 """Flags that take no value, or none of their own."""
 
@@ -62,7 +66,9 @@ def find_config(name: str) -> str:
         raise ConfigError(f"config {name!r} is a URL; a config is a local file: download it first.")
     if Path(name).is_dir():
         found = ", ".join(sorted(file.name for file in Path(name).glob("*.yaml"))[:5])
-        raise ConfigError(f"config {name!r} is a folder; name a file in it ({found or 'no .yaml'}).")
+        raise ConfigError(
+            f"config {name!r} is a folder; name a file in it ({found or 'no .yaml'})."
+        )
     shipped = shipped_configs()
     bare = name.removeprefix("configs/").removesuffix(".yaml")
     if bare in shipped:
@@ -86,12 +92,30 @@ def expand_configs(args: Sequence[str]) -> list[str]:
             expanded.append(arg)
         takes_config = arg in ("-c", "--config")
     if takes_config:
-        raise ConfigError("-c needs the name of a config after it.")
+        raise ConfigError(WITHOUT_NAME)
     return expanded
 
 
-def given(args: Sequence[str]) -> list[Setting]:
+def environment_flags(command: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the flags that environment variables stand for, each with its variable.
+
+    >>> environment_flags("fit", {"LIGHTNING_TUNE_FIT__MODEL__LR": "3e-5"})
+    {'--model.lr=3e-5': 'LIGHTNING_TUNE_FIT__MODEL__LR'}
+    """
+    prefix = f"{ENVIRONMENT}_{command.upper()}__"
+    return {
+        f"--{name.removeprefix(prefix).replace('__', '.').lower()}={value}": name
+        for name, value in environment.items()
+        if name.startswith(prefix)
+    }
+
+
+def given(args: Sequence[str], origins: Mapping[str, str] = MappingProxyType({})) -> list[Setting]:
     """Return all that config files and flags set, in their order.
+
+    Args:
+        args: The words after the command.
+        origins: Where a word is from, if not from the command line.
 
     Raises:
         ConfigError: if a file is not YAML, or is no mapping.
@@ -107,9 +131,14 @@ def given(args: Sequence[str]) -> list[Setting]:
         if not equals and follows and flag not in SWITCHES:
             value = args[next(words)]
         if flag in ("-c", "--config"):
-            found.extend(Setting(key, leaf, str(value)) for key, leaf in _leaves(read_yaml(str(value))))
+            if value is None:
+                raise ConfigError(WITHOUT_NAME)
+            found.extend(
+                Setting(key, leaf, str(value)) for key, leaf in _leaves(read_yaml(str(value)))
+            )
         elif flag.startswith("--") and flag not in SWITCHES:
-            found.append(Setting(_plain_key(flag[2:]), value, flag, is_flag=True))
+            source = origins.get(args[position], flag)
+            found.append(Setting(_plain_key(flag[2:]), value, source, is_flag=True))
     return found
 
 
@@ -120,18 +149,24 @@ def read_yaml(path: str) -> Mapping[str, Any]:
         ConfigError: if it is missing, not UTF-8, not YAML, or holds something else than keys.
     """
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)  # noqa: S506
+        if not Path(path).is_file():
+            raise ConfigError(f"config {path!r} is not a file; correct the path.")
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_OnceLoader)
     except yaml.YAMLError as err:
         mark = getattr(err, "problem_mark", None)
         line = f":{mark.line + 1}" if mark is not None else ""
         problem = getattr(err, "problem", None) or "it is not YAML"
         raise ConfigError(f"{path}{line}: {problem}; correct the YAML.") from err
     except UnicodeDecodeError as err:
-        raise ConfigError(f"{path}: byte {err.start} is not UTF-8; save the config as UTF-8.") from err
+        raise ConfigError(
+            f"{path}: byte {err.start} is not UTF-8; save the config as UTF-8."
+        ) from err
     if values is None:
         return {}
     if not isinstance(values, Mapping):
-        raise ConfigError(f"{path} holds a {type(values).__name__}; a config holds keys such as data: and model:.")
+        raise ConfigError(
+            f"{path} holds a {type(values).__name__}; a config holds keys such as data: and model:."
+        )
     return values
 
 

@@ -1,4 +1,4 @@
-"""What classes take: names and types of their arguments, and which class a name in a config means."""
+"""What classes take: names and types of arguments, and which class a name in a config means."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ class Parameters:
     Args:
         hints: Type by name; Any where it is not known.
         default_classes: Class of the default, where the default is an object.
+        required: Names without a default.
         takes_others: Whether the class takes names beside these (**kwargs).
     """
 
     hints: Mapping[str, Any]
+    required: tuple[str, ...]
     default_classes: Mapping[str, type]
     takes_others: bool
 
@@ -60,6 +62,7 @@ def parameters(kind: type) -> Parameters:
     named = [one for one in listed if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)]
     return Parameters(
         hints={one.name: hints.get(one.name, Any) for one in named},
+        required=tuple(one.name for one in named if one.default is one.empty),
         default_classes={
             one.name: type(one.default) for one in named if not isinstance(one.default, type)
         },
@@ -92,13 +95,13 @@ def bases_in(hint: Any) -> tuple[type, ...]:
 
 
 def without_classes(hint: Any) -> Any:
-    """Return the part of a type that plain values fill; type(None) where there is none.
+    """Return the part of a type that plain values fill; None where there is none.
 
     >>> without_classes(list[Exception] | Exception | bool | None)
     bool | None
     """
     plain = [member for member in members(hint) if not bases_in(member)]
-    return reduce(or_, plain) if plain else Literal[""]
+    return reduce(or_, plain) if plain else None
 
 
 def _is_list(hint: Any) -> bool:
@@ -130,7 +133,8 @@ def subclasses(bases: tuple[type, ...]) -> list[type]:
 
 def _below(base: type) -> Iterator[type]:
     yield base
-    for kind in base.__subclasses__():
+    children: list[type] = base.__subclasses__()
+    for kind in children:
         yield from _below(kind)
 
 
@@ -160,8 +164,21 @@ def find_class(name: str, bases: tuple[type, ...]) -> type:
         hint = nearest(attribute, vars(module))
         raise ConfigError(f"{module_name} has no {attribute!r}.{hint}")
     if not (isinstance(found, type) and issubclass(found, bases)):
-        raise ConfigError(f"{attribute} is no {' or '.join(base.__name__ for base in bases)}.")
+        raise ConfigError(f"{attribute} is not {one_of(bases)}.")
     return found
+
+
+def one_of(bases: tuple[type, ...]) -> str:
+    """Return the names of classes as a choice, with their article.
+
+    >>> one_of((Exception, Warning))
+    'an Exception or a Warning'
+    """
+    return " or ".join(_with_article(base.__name__) for base in bases)
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
 
 
 _NAMES = {str: "a text", int: "an int", float: "a float", bool: "a bool", type(None): "null"}
@@ -176,6 +193,7 @@ def describe(hint: Any) -> tuple[str, list[str]]:
     ('a list of 2 floats', [])
     """
     choices = [str(one) for member in members(hint) for one in _literals(member)]
+    choices = list(dict.fromkeys(choices))
     texts = [f"one of {', '.join(choices)}"] if choices else []
     texts += [_name(member) for member in members(hint) if not _literals(member)]
     return " or ".join(dict.fromkeys(texts)), choices
@@ -193,4 +211,4 @@ def _name(hint: Any) -> str:
         kind = _name(inner[0]).partition(" ")[2]
         return f"a list of {len(inner)} {kind}s" if len(inner) > 1 else f"a list of {kind}s"
     name = getattr(origin, "__name__", str(origin))
-    return "a mapping" if name == "dict" else f"a {name}"
+    return "a mapping" if name == "dict" else _with_article(name)

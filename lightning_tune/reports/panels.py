@@ -57,7 +57,7 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 def matching(panel: Panel, names: Iterable[str]) -> list[str]:
     """Return the logged names that a panel shows.
 
-    >>> matching(Panel("Learning rate", ("lr", "lr/*", "lr-*"), "Training"), ["val/loss", "lr-AdamW/pg1"])
+    >>> matching(Panel("Rate", ("lr", "lr-*"), "Training"), ["val/loss", "lr-AdamW/pg1"])
     ['lr-AdamW/pg1']
     """
     return [name for name in names if any(fnmatchcase(name, one) for one in panel.metrics)]

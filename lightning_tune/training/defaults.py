@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.callbacks.progress.progress_bar import ProgressBar
 
+from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.predictions import WritePredictions
@@ -30,7 +31,12 @@ def default_callbacks(
         module: The module to be trained.
         configured: Callbacks that take the place of a default of their kind.
         progress: Whether to show a progress bar.
+
+    Raises:
+        ConfigError: if a configured callback watches a metric that nobody logs.
     """
+    for callback in configured:
+        _check_monitor(callback, module)
     monitor, mode = module.monitor, module.main_metric_mode
     defaults: list[tuple[type[L.Callback], L.Callback]] = [
         (EarlyStopping, EarlyStopping(monitor, mode=mode, patience=PATIENCE)),
@@ -43,7 +49,9 @@ def default_callbacks(
     ]
     if progress:
         defaults.append((ProgressBar, Progress()))
-    missing = [made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)]
+    missing = [
+        made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)
+    ]
     return [*configured, *missing]
 
 
@@ -51,3 +59,16 @@ def callbacks_of(trainer: L.Trainer) -> list[L.Callback]:
     """Return a trainer's callbacks, an attribute that its class does not declare."""
     found: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return found
+
+
+def _check_monitor(callback: L.Callback, module: TextClassifier) -> None:
+    """Refuse a mistyped metric before an epoch is spent; what a subclass logs is not known."""
+    name = getattr(callback, "monitor", None)
+    if name is None or type(module) is not TextClassifier:
+        return
+    known = ["val/loss", *map(str, module.val_metrics), "train/loss", "epoch", "step"]
+    if name not in known:
+        raise ConfigError(
+            f"{type(callback).__name__}.monitor={name!r} is not logged; choose from "
+            f"{', '.join(known)}.{nearest(name, known)}"
+        )

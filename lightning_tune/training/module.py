@@ -87,7 +87,7 @@ class TextClassifier(L.LightningModule):
         dropout: DropoutSettings = DropoutSettings(),  # noqa: B008 - frozen
         frozen_layers: int | Literal["all"] = 0,
         main_metric: str | None = None,
-        metrics: dict[str, MetricSpec] | None = None,
+        metrics: dict[str, MetricSpec | dict[str, Any]] | None = None,
         architecture: str | None = None,
     ) -> None:
         super().__init__()

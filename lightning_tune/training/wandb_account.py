@@ -1,4 +1,4 @@
-"""What W&B is set up for on this machine: server, where the key is, mode. No network, no prompt, no wandb."""
+"""What W&B is set up for on this machine: server, where the key is, mode. No network."""
 
 from __future__ import annotations
 
@@ -7,11 +7,17 @@ import netrc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 DEFAULT_URL = "https://api.wandb.ai"
-WITHOUT_SERVER = ("offline", "dryrun", "disabled")
-"""Modes in which W&B reaches no server; dryrun is an old name of offline."""
+Mode = Literal["online", "offline", "disabled"]
+
+WITHOUT_SERVER: Mapping[str, Mode] = {
+    "offline": "offline",
+    "dryrun": "offline",  # its old name
+    "disabled": "disabled",
+}
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,14 @@ class WandbAccount:
 
     Args:
         url: The server.
+        mode: What it does unless a program says otherwise.
         key_from: The variable or file that holds the key (never the key itself); "" for none.
         offline_by: What keeps W&B from its server, such as "WANDB_MODE=offline"; "" for nothing.
         proxied: Whether W&B reaches its server through a proxy of its own settings.
     """
 
     url: str
+    mode: Mode
     key_from: str
     offline_by: str
     proxied: bool
@@ -41,6 +49,7 @@ def read_wandb_account(environment: Mapping[str, str]) -> WandbAccount:
     _, token = settings.find("identity_token_file")
     return WandbAccount(
         url=url or DEFAULT_URL,
+        mode=WITHOUT_SERVER.get(mode, "online"),
         key_from=own_key or token or _netrc_with_key(environment, url or DEFAULT_URL),
         offline_by=where if mode in WITHOUT_SERVER else "",
         proxied=any(settings.find(name)[0] for name in ("http_proxy", "https_proxy")),
@@ -61,7 +70,7 @@ class _Settings:
         }
 
     def find(self, name: str) -> tuple[str, str]:
-        """Return a setting's value and the variable or file it is from; both "" where it is unset."""
+        """Return a setting's value and the variable or file it is from; "" where unset."""
         variable = f"WANDB_{name.upper()}"
         if self._environment.get(variable):
             return self._environment[variable], variable

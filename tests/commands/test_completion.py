@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+
 from lightning_tune.commands import completion
 from lightning_tune.errors import ConfigError
 
@@ -10,7 +11,8 @@ from lightning_tune.errors import ConfigError
 def _complete(script: str, *words: str) -> list[str]:
     quoted = " ".join(f"'{word}'" for word in words)
     ask = (
-        f"{script}\nCOMP_WORDS=(lightning-tune {quoted}); COMP_CWORD={len(words)}; _lightning_tune; "
+        f"{script}\nCOMP_WORDS=(lightning-tune {quoted}); COMP_CWORD={len(words)}; "
+        "_lightning_tune; "
         'printf "%s\\n" "${COMPREPLY[@]}"'
     )
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The command line of training, end to end on a tiny encoder: fit, test, predict, resume, overrides."""
+"""Training from the command line on a tiny encoder: fit, test, predict, resume, overrides."""
 
 import csv
 import json
@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
+
 from lightning_tune.cli import main
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 
@@ -21,7 +22,9 @@ def write_rows(path: Path, count: int, *, labels=("good", "bad")) -> Path:
         out.writerow(["text", "label"])
         for row in range(count):
             label = labels[row % len(labels)]
-            out.writerow([f"the film is {WORDS[label][row // 2 % 4]} {row % 7} {'very ' * (row % 3)}", label])
+            out.writerow(
+                [f"the film is {WORDS[label][row // 2 % 4]} {row % 7} {'very ' * (row % 3)}", label]
+            )
     return path
 
 
@@ -61,10 +64,14 @@ def the_run(work: Path) -> Path:
     return runs[-1]
 
 
-def test_fit_then_test_then_predict_needs_nothing_but_the_checkpoint(work, fit_args, tiny_backbone, capsys):
+def test_fit_then_test_then_predict_needs_nothing_but_the_checkpoint(
+    work, fit_args, tiny_backbone, capsys
+):
     assert main(fit_args) == 0
     run = the_run(work)
-    assert {"config.yaml", "metrics.csv", "metrics.json", "report.html", "report.md"} <= {f.name for f in run.iterdir()}
+    assert {"config.yaml", "metrics.csv", "metrics.json", "report.html", "report.md"} <= {
+        f.name for f in run.iterdir()
+    }
     best = run / "checkpoints" / "best.ckpt"
     shown = capsys.readouterr().out
     assert f"test --ckpt_path {best.relative_to(work)}" in shown
@@ -76,7 +83,9 @@ def test_fit_then_test_then_predict_needs_nothing_but_the_checkpoint(work, fit_a
     assert metrics["test/accuracy_low"] <= metrics["test/accuracy"] <= metrics["test/accuracy_high"]
     assert "val/accuracy" in metrics
 
-    assert main(["predict", f"--ckpt_path={best}", "--data.predict=new.csv", "--output=out.csv"]) == 0
+    assert (
+        main(["predict", f"--ckpt_path={best}", "--data.predict=new.csv", "--output=out.csv"]) == 0
+    )
     rows = read_csv(work / "out.csv")
     assert [row["text"] for row in rows] == ["the film is great", "the film is worst"]
     assert {row["prediction"] for row in rows} <= {"good", "bad"}
@@ -115,15 +124,22 @@ def test_the_best_weights_are_the_ones_reported(work, fit_args):
 def test_the_same_seed_gives_the_same_weights(work, fit_args):
     main([*fit_args, "--trainer.default_root_dir=a"])
     main([*fit_args, "--trainer.default_root_dir=b"])
-    first, second = (read_checkpoint(next(Path(root).glob("*/checkpoints/last.ckpt"))) for root in "ab")
+    first, second = (
+        read_checkpoint(next(Path(root).glob("*/checkpoints/last.ckpt"))) for root in "ab"
+    )
     assert first["state_dict"].keys() == second["state_dict"].keys()
-    assert all(torch.equal(first["state_dict"][name], second["state_dict"][name]) for name in first["state_dict"])
+    assert all(
+        torch.equal(first["state_dict"][name], second["state_dict"][name])
+        for name in first["state_dict"]
+    )
 
 
 def test_another_seed_gives_other_weights(work, fit_args):
     main([*fit_args, "--trainer.default_root_dir=a"])
     main([*fit_args, "--trainer.default_root_dir=b", "--seed_everything=7"])
-    first, second = (read_checkpoint(next(Path(root).glob("*/checkpoints/last.ckpt"))) for root in "ab")
+    first, second = (
+        read_checkpoint(next(Path(root).glob("*/checkpoints/last.ckpt"))) for root in "ab"
+    )
     name = "classifier.encoder.classifier.weight"
     assert not torch.equal(first["state_dict"][name], second["state_dict"][name])
 
@@ -140,7 +156,15 @@ def test_resuming_continues_the_folder_of_the_run(work, fit_args):
 
 def test_a_flag_beats_the_rate_that_a_checkpoint_stored(work, fit_args):
     main(fit_args)
-    main(["fit", "--ckpt_path=last", "--trainer.max_epochs=3", "--model.lr=0.004", "--model.schedule.name=constant"])
+    main(
+        [
+            "fit",
+            "--ckpt_path=last",
+            "--trainer.max_epochs=3",
+            "--model.lr=0.004",
+            "--model.schedule.name=constant",
+        ]
+    )
     checkpoint = read_checkpoint(the_run(work) / "checkpoints" / "last.ckpt")
     assert checkpoint["hyper_parameters"]["lr"] == 0.004
     assert checkpoint["optimizer_states"][0]["param_groups"][0]["lr"] == pytest.approx(0.004)
@@ -149,7 +173,17 @@ def test_a_flag_beats_the_rate_that_a_checkpoint_stored(work, fit_args):
 def test_a_later_config_and_then_a_flag_win(work, fit_args):
     (work / "first.yaml").write_text("model: {lr: 0.5}\ndata: {batch_size: 4}\n")
     (work / "second.yaml").write_text("model: {lr: 0.25}\n")
-    main([*fit_args[:1], "-c", "first.yaml", "-c", "second.yaml", *fit_args[1:], "--data.batch_size=16"])
+    main(
+        [
+            *fit_args[:1],
+            "-c",
+            "first.yaml",
+            "-c",
+            "second.yaml",
+            *fit_args[1:],
+            "--data.batch_size=16",
+        ]
+    )
     config = yaml.safe_load((the_run(work) / "config.yaml").read_text())
     assert config["model"]["init_args"]["lr"] == 0.01
     assert config["data"]["init_args"]["batch_size"] == 16
@@ -168,7 +202,9 @@ def test_the_config_of_a_run_starts_the_same_run_again(work, fit_args):
     assert main(["fit", "-c", str(run / "config.yaml"), "--trainer.default_root_dir=again"]) == 0
     again = next((work / "again").glob("*/checkpoints/last.ckpt"))
     one, two = read_checkpoint(run / "checkpoints" / "last.ckpt"), read_checkpoint(again)
-    assert all(torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"])
+    assert all(
+        torch.equal(one["state_dict"][name], two["state_dict"][name]) for name in one["state_dict"]
+    )
 
 
 def test_print_config_prints_and_trains_nothing(work, fit_args, capsys):
@@ -194,7 +230,18 @@ def test_a_tuned_checkpoint_starts_another_task_with_a_new_head(work, fit_args, 
     text = (work / "other.csv").read_text().replace(",good", ",up").replace(",bad", ",down")
     (work / "other.csv").write_text(text)
     with caplog.at_level("WARNING", "lightning_tune"):
-        assert main(["fit", f"--model.backbone={best}", "--data.train=other.csv", "--data.max_length=32", "--trainer.max_epochs=1"]) == 0
+        assert (
+            main(
+                [
+                    "fit",
+                    f"--model.backbone={best}",
+                    "--data.train=other.csv",
+                    "--data.max_length=32",
+                    "--trainer.max_epochs=1",
+                ]
+            )
+            == 0
+        )
     assert "its head is replaced by a new one" in caplog.text
 
 
@@ -218,20 +265,39 @@ def test_nothing_is_written_when_the_data_is_wrong(work, fit_args, capsys):
     [
         (["--model.lrr=1"], "error: --model.lrr: 'model.lrr' is not a setting. Did you mean 'lr'?"),
         (["--model.lr=abc"], "error: model.lr='abc' (from --model.lr) is not a float."),
-        (["--trainer.max_epochs=x"], "error: trainer.max_epochs='x' (from --trainer.max_epochs) is not an int or null."),
-        (["--model.objective=Plan"], "error: model.objective='Plan' (from --model.objective): there is no class 'Plan'. Did you mean 'Plain'?"),
+        (
+            ["--trainer.max_epochs=x"],
+            "error: trainer.max_epochs='x' (from --trainer.max_epochs) is not an int or null.",
+        ),
+        (
+            ["--model.objective=Plan"],
+            "error: model.objective='Plan' (from --model.objective): there is no class 'Plan'. "
+            "Did you mean 'Plain'?",
+        ),
         (["-c", "nope"], "error: config 'nope' is neither a file here nor a shipped config"),
         (["--model.lr=-1"], "error: model.lr=-1.0 is not above 0"),
         (["--data.max_length=4000"], "error: data.max_length=4000 exceeds the 64 positions of"),
         (["--model.main_metric=acuracy"], "Did you mean 'accuracy'?"),
         (["--model.frozen_layers=9"], "error: frozen_layers=9 is outside 0 to 2"),
-        (["--model.backbone=no/such-model"], "error: backbone='no/such-model' was found in no local folder"),
-        (["--ckpt_path=http://example.org/a.ckpt"], "error: checkpoint 'http://example.org/a.ckpt' is a URL"),
+        (
+            ["--model.backbone=no/such-model"],
+            "error: backbone='no/such-model' was found in no local folder",
+        ),
+        (
+            ["--ckpt_path=http://example.org/a.ckpt"],
+            "error: checkpoint 'http://example.org/a.ckpt' is a URL",
+        ),
         (["--ckpt_path=missing.ckpt"], "error: checkpoint 'missing.ckpt' does not exist"),
         (["--ckpt_path=last"], "error: ckpt_path=last: no run below 'runs'"),
         (["--modle.lr=1"], "error: --modle.lr: 'modle' is not a setting. Did you mean 'model'?"),
-        (["--data.tran=x"], "error: --data.tran: 'data.tran' is not a setting. Did you mean 'train'?"),
-        (["--trainer.callbacks=EarlyStoping"], "there is no class 'EarlyStoping'. Did you mean 'EarlyStopping'?"),
+        (
+            ["--data.tran=x"],
+            "error: --data.tran: 'data.tran' is not a setting. Did you mean 'train'?",
+        ),
+        (
+            ["--trainer.callbacks=EarlyStoping"],
+            "there is no class 'EarlyStoping'. Did you mean 'EarlyStopping'?",
+        ),
     ],
 )
 def test_a_wrong_setting_is_one_line(work, fit_args, capsys, args, message):
@@ -259,7 +325,9 @@ def test_a_truncated_checkpoint_is_refused(work, fit_args, capsys):
     best = the_run(work) / "checkpoints" / "best.ckpt"
     best.write_bytes(best.read_bytes()[: best.stat().st_size // 2])
     capsys.readouterr()
-    assert "is damaged or cut short" in _error(capsys, ["test", f"--ckpt_path={best}", "--data.test=test.csv"])
+    assert "is damaged or cut short" in _error(
+        capsys, ["test", f"--ckpt_path={best}", "--data.test=test.csv"]
+    )
 
 
 def test_labels_that_look_like_numbers_stay_texts(work, fit_args):
@@ -270,4 +338,25 @@ def test_labels_that_look_like_numbers_stay_texts(work, fit_args):
     assert main(["test", "--ckpt_path=last", "--data.test=test.csv"]) == 0
     main(["predict", "--ckpt_path=last", "--data.predict=new.csv", "--output=out.csv"])
     assert {row["prediction"] for row in read_csv(work / "out.csv")} <= {"01", "1"}
-    assert read_checkpoint(the_run(work) / "checkpoints" / "best.ckpt")[PACKAGE_KEY]["labels"]["names"] == ["01", "1"]
+    assert read_checkpoint(the_run(work) / "checkpoints" / "best.ckpt")[PACKAGE_KEY]["labels"][
+        "names"
+    ] == ["01", "1"]
+
+
+def test_a_fit_without_a_backbone_says_how_to_name_one(work, capsys):
+    assert "model.backbone is missing" in _error(capsys, ["fit", "--data.train=train.csv"])
+
+
+def test_two_ranks_share_one_run_folder(work, fit_args):
+    """Two real processes on the CPU: one folder, one config, the same best checkpoint."""
+    import subprocess
+    import sys
+
+    args = [*fit_args, "--trainer.devices=2", "--trainer.strategy=ddp"]
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_tune", *args], capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [folder.name for folder in (work / "runs").iterdir()] == [the_run(work).name]
+    assert (the_run(work) / "checkpoints" / "best.ckpt").is_file()
+    assert json.loads((the_run(work) / "metrics.json").read_text())["val/accuracy"] >= 0

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lightning_tune.commands import settings
 from lightning_tune.commands.fit import TOP_LEVEL
 from lightning_tune.errors import ConfigError
@@ -28,11 +29,15 @@ def test_a_file_here_wins_over_a_shipped_config(tmp_path, monkeypatch):
 
 
 def test_an_unknown_config_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"config 'quickstrat' is neither .* Did you mean 'quickstart'\?"):
+    with pytest.raises(
+        ConfigError, match=r"config 'quickstrat' is neither .* Did you mean 'quickstart'\?"
+    ):
         settings.find_config("quickstrat")
 
 
-@pytest.mark.parametrize("args", [["-c", "sst2"], ["--config", "sst2"], ["-c=sst2"], ["--config=sst2"]])
+@pytest.mark.parametrize(
+    "args", [["-c", "sst2"], ["--config", "sst2"], ["-c=sst2"], ["--config=sst2"]]
+)
 def test_every_spelling_of_the_config_flag_is_expanded(args):
     assert settings.expand_configs(args)[-1].endswith("sst2.yaml")
 
@@ -58,7 +63,12 @@ def test_values_are_flat_keys_with_their_source(tmp_path):
 
 def test_all_unknown_keys_are_reported_together_with_the_nearest(tmp_path):
     with pytest.raises(ConfigError) as caught:
-        _check(tmp_path, "modl: {lr: 1}\ndata: {trian: a}\nmodel: {optimizer: {weight_dekay: 1}}\n", "--trainer.max_epoch", "3")
+        _check(
+            tmp_path,
+            "modl: {lr: 1}\ndata: {trian: a}\nmodel: {optimizer: {weight_dekay: 1}}\n",
+            "--trainer.max_epoch",
+            "3",
+        )
     message = str(caught.value)
     assert "\n" not in message
     for part in (
@@ -73,8 +83,10 @@ def test_all_unknown_keys_are_reported_together_with_the_nearest(tmp_path):
 def test_known_keys_pass(tmp_path):
     _check(
         tmp_path,
-        "seed_everything: 1\nmodel: {lr: 1, objective: Plain, optimizer: {name: sgd}}\ntrainer: {logger+: [], max_epochs: 1}\n",
-        "--data.format.kind", "tsv",
+        "seed_everything: 1\nmodel: {lr: 1, objective: Plain, optimizer: {name: sgd}}\n"
+        "trainer: {logger+: [], max_epochs: 1}\n",
+        "--data.format.kind",
+        "tsv",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,18 @@ import torch
 
 from lightning_tune import __version__
 from lightning_tune.reports.evaluate import evaluate
+from lightning_tune.reports.mistakes import TextOf
 from lightning_tune.reports.records import Evaluation
 from lightning_tune.reports.runs import read_run
 from lightning_tune.training.callbacks.gathering import Answers
+from lightning_tune.training.callbacks.prediction_table import prediction_table
 from lightning_tune.training.callbacks.progress import EpochLines
 from lightning_tune.training.metrics import probabilities
 from lightning_tune.training.module import TextClassifier
 
 
 class EvaluationReport(L.Callback):
-    """After `validate` or `test`, write the report of the split and send its figures to the loggers.
+    """After `validate` or `test`, write the split's report and send it to the loggers.
 
     Args:
         texts: Whether the local report shows the worst mistakes' texts; trackers have a setting of
@@ -73,17 +75,22 @@ class EvaluationReport(L.Callback):
 
     def _finish(self, trainer: L.Trainer, pl_module: L.LightningModule, split: str) -> None:
         gathered = self._answers.collect()
-        if not isinstance(pl_module, TextClassifier) or not trainer.is_global_zero or gathered is None:
+        if (
+            not isinstance(pl_module, TextClassifier)
+            or not trainer.is_global_zero
+            or gathered is None
+        ):
             return
         data = getattr(trainer, "datamodule", None)
-        rows = getattr(data, f"{split}_data", None) if self.texts else None
-        index = gathered["index"]
+        labels, targets = pl_module.label_set, gathered["labels"].numpy()
+        scores = probabilities(gathered["logits"], labels.kind).numpy().astype(np.float64)
+        text_of = _texts(getattr(data, f"{split}_data", None), gathered["index"].tolist())
         record = evaluate(
-            pl_module.label_set,
-            gathered["labels"].numpy(),
-            probabilities(gathered["logits"], pl_module.label_set.kind).numpy().astype(np.float64),
+            labels,
+            targets,
+            scores,
             split=split,
-            text_of=None if rows is None else lambda row: rows.text(int(index[row])),
+            text_of=text_of if self.texts else None,
             worst=self.worst,
         )
         logged = {
@@ -95,7 +102,9 @@ class EvaluationReport(L.Callback):
         record.main_metric = pl_module.main_metric
         folder = Path(trainer.default_root_dir)
         record.curves = read_run(folder, folder.name).curves or curves(trainer)
-        record.data_summary = data.summary().to_dict() if data is not None and hasattr(data, "summary") else {}
+        record.data_summary = (
+            data.summary().to_dict() if data is not None and hasattr(data, "summary") else {}
+        )
         record.settings = dict(self.settings) or dict(pl_module.hparams)
         record.provenance = provenance(trainer, pl_module)
         record.title = folder.name
@@ -105,7 +114,16 @@ class EvaluationReport(L.Callback):
         write_reports(folder, record)
         for sink in trainer.loggers:
             if hasattr(sink, "log_evaluation"):
-                sink.log_evaluation(record)
+                texts = bool(getattr(sink, "log_texts", False))  # none reach a tracker unasked
+                table = prediction_table(
+                    labels, targets, scores, text_of=text_of if texts else None
+                )
+                sink.log_evaluation(record if texts else record.without_texts(), table)
+
+
+def _texts(rows: Any, index: Sequence[int]) -> TextOf | None:
+    """Return what gives the texts of an evaluated row, counted from 0; None without data."""
+    return None if rows is None else lambda row: rows.text(index[row])
 
 
 def curves(trainer: L.Trainer) -> dict[str, list[tuple[float, float]]]:
@@ -139,5 +157,3 @@ def write_reports(folder: Path, record: Evaluation) -> None:
     write_evaluation(folder / "report.json", record)
     write_markdown(folder / "report.md", record)
     write_html(folder / "report.html", record)
-
-

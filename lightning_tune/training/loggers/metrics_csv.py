@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_tune.tables import replace_file
 
@@ -23,8 +23,8 @@ AXES = {"epoch", "step"}
 class MetricsCSV(CSVLogger):
     """Write metrics.csv into a run's folder; a resumed run continues what stands there.
 
-    It is Lightning's CSVLogger to all who ask, with a file of our own behind it: Lightning's deletes
-    the lines of an earlier process, and writes hyperparameters that config.yaml has already.
+    It is Lightning's CSVLogger with a file of our own behind it: Lightning's deletes the lines of
+    an earlier process, and writes hyperparameters that config.yaml has already.
 
     Args:
         folder: The run's folder.
@@ -36,14 +36,14 @@ class MetricsCSV(CSVLogger):
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> CurvesFile:  # type: ignore[override]
+    def experiment(self) -> CurvesFile:
         """The file."""
         if self._file is None:
             self._file = CurvesFile(Path(self.save_dir) / "metrics.csv")
         return self._file
 
     @rank_zero_only
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:  # type: ignore[override]
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Write a line; without a step it stands at step 0."""
         self.experiment.add(metrics, step or 0)
 
@@ -63,8 +63,8 @@ class MetricsCSV(CSVLogger):
 class CurvesFile:
     """The lines of metrics.csv: each names its step and some metrics; other columns stay empty.
 
-    A run that resumes at an earlier step goes over steps again. From its first line on, what an earlier
-    process wrote of later steps is dropped, and of the same step where both measured the same.
+    A run that resumes at an earlier step goes over steps again. From its first line on, what an
+    earlier process wrote of later steps is dropped, and of the same step where both measured it.
 
     Args:
         path: The file; it need not exist.

@@ -15,7 +15,7 @@ Arguments = ParamSpec("Arguments")
 def never_fatal(
     method: Callable[Concatenate[Tracker, Arguments], Any],
 ) -> Callable[Concatenate[Tracker, Arguments], None]:
-    """Turn what a tracker's method raises into one warning a tracker; further ones are not repeated."""
+    """Turn what a tracker's method raises into a warning; each tracker gives one."""
 
     @functools.wraps(method)
     def guarded(self: Tracker, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -24,10 +24,18 @@ def never_fatal(
         except Exception as err:
             if not getattr(self, "_has_warned", False):
                 self._has_warned = True  # type: ignore[attr-defined]
-                name, reason = type(self).__name__, " ".join(str(err).split())
                 logger.warning(
-                    "%s failed in %s (%s: %s); training goes on, its record may have gaps.",
-                    *(name, method.__name__, type(err).__name__, reason),
+                    "%s failed in %s (%s); training goes on, its record may have gaps.",
+                    *(type(self).__name__, method.__name__, one_line(err)),
                 )
 
-    return guarded
+    return guarded  # type: ignore[return-value]  # mypy knows `self` by name here
+
+
+def one_line(err: BaseException) -> str:
+    r"""Return an error's kind and message on one line.
+
+    >>> one_line(ValueError("a\n  b"))
+    'ValueError: a b'
+    """
+    return " ".join(f"{type(err).__name__}: {err}".split())

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.reports.records import Evaluation
@@ -18,7 +18,7 @@ from lightning_tune.training.loggers.run_settings import run_settings
 
 
 class TensorBoard(TensorBoardLogger):
-    """Lightning's TensorBoardLogger in the run's folder, with confusion matrix and precision-recall curves.
+    """Lightning's TensorBoardLogger in the run's folder, with the figures of an evaluation.
 
     Its failure is one warning and never ends a training. No text of the data is in it.
 

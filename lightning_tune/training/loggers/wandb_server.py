@@ -1,0 +1,29 @@
+"""Whether a W&B server is there, asked before W&B itself: its own attempt outlives its timeout."""
+
+from __future__ import annotations
+
+import ssl
+import urllib.error
+import urllib.request
+
+
+def check_server(url: str, timeout: float) -> None:
+    """Return where a server answers, with whatever answer.
+
+    W&B 0.31 tries again until its timeout even where nothing listens; and where a server accepts
+    and never answers, its telemetry keeps the ending process for 20 seconds more.
+
+    Args:
+        url: Address of the server.
+        timeout: Seconds to wait, above 0.
+
+    Raises:
+        OSError: if nothing answers in time.
+    """
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=timeout).close()
+    except urllib.error.HTTPError as err:
+        err.close()  # an answer
+    except urllib.error.URLError as err:
+        if not isinstance(err.reason, ssl.SSLError):  # W&B has certificates of its own
+            raise
