@@ -215,7 +215,8 @@ class Checker:
             self._chosen[path] = find_class(str(name), bases)
         except ConfigError as err:
             shown = f"{path}={name!r} (from {setting.source})"
-            hint = nearest(str(name), (kind.__name__ for kind in subclasses(bases)))
+            bare = [] if "." in str(name) else [kind.__name__ for kind in subclasses(bases)]
+            hint = nearest(str(name), bare)
             yield f"{shown}: {err}{hint}"
 
 
@@ -261,4 +262,4 @@ def _named(path: str, setting: Setting) -> str:
 
 
 def _lacking(kind: type, names: Sequence[str], path: str, setting: Setting) -> str:
-    return f"{setting.source}: {path} is a {kind.__name__}, which needs {', '.join(names)}."
+    return f"{setting.source}: {path} is {one_of((kind,))}, which needs {', '.join(names)}."

@@ -38,7 +38,7 @@ from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.defaults import callbacks_of, default_callbacks
 from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
-from lightning_tune.training.runs import new_run, newest_checkpoint, run_of
+from lightning_tune.training.runs import discard_empty, new_run, newest_checkpoint, run_of
 
 SKIPPED = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
@@ -193,11 +193,6 @@ class TuneCLI(LightningCLI):
         self.model.configure_model()
         self.model.check_length(self.datamodule.max_length)
         self.dry = bool(config["fast_dev_run"])
-        folder = self._choose_folder(config["default_root_dir"])
-        config["default_root_dir"] = str(folder)
-        if config.get("precision") is None:
-            config["precision"] = self._choose_precision(config.get("accelerator"))
-        config["logger"] = _loggers(config.get("logger"), folder, command)
         configured = _as_list(config.get("callbacks"))
         if command == "predict":
             configured = [*configured, WritePredictions(self._get(self.config, "output"))]
@@ -206,10 +201,19 @@ class TuneCLI(LightningCLI):
         if config.get("enable_checkpointing") is False:
             kept = [one for one in config["callbacks"] if not isinstance(one, BestCheckpoint)]
             config["callbacks"] = kept
+        if config.get("precision") is None:
+            config["precision"] = self._choose_precision(config.get("accelerator"))
         plugins = _as_list(config.get("plugins"))
         has_io = any(isinstance(plugin, CheckpointIO) for plugin in plugins)
         config["plugins"] = plugins if has_io else [*plugins, WholeFileCheckpointIO()]
-        return self.trainer_class(**config)
+        folder = self._choose_folder(config["default_root_dir"])
+        config["default_root_dir"] = str(folder)
+        try:
+            config["logger"] = _loggers(config.get("logger"), folder, command)
+            return self.trainer_class(**config)
+        except Exception:
+            discard_empty(folder)
+            raise
 
     def _choose_precision(self, accelerator: Any) -> str:
         """Take the precision that `doctor` would, and say so."""

@@ -31,6 +31,12 @@ def new_run(root: str, name: str) -> Path:
     raise FileExistsError(17, "too many runs in one second", str(base))
 
 
+def discard_empty(folder: Path) -> None:
+    """Remove the folder of a run that failed before anything was written into it."""
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def run_of(checkpoint: str) -> Path | None:
     """Return the run's folder that a checkpoint stands in; None for one that lies elsewhere."""
     parent = Path(checkpoint).parent

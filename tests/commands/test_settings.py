@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from lightning_tune.commands import settings
+from lightning_tune.commands.checking import Checker, check_settings
 from lightning_tune.commands.fit import TOP_LEVEL
 from lightning_tune.errors import ConfigError
 
@@ -14,7 +15,7 @@ def _check(tmp_path, text, *flags):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     args = ["-c", str(file), *flags]
-    settings.check_keys("fit", settings.given(args), TOP_LEVEL)
+    check_settings("fit", settings.given(args), TOP_LEVEL)
 
 
 def test_a_bare_name_means_the_shipped_config():
@@ -117,4 +118,58 @@ def test_an_empty_config_sets_nothing(tmp_path):
 def test_every_dotted_flag_is_a_known_key():
     flags = settings.dotted_flags()
     assert "--model.optimizer.weight_decay" in flags
-    settings.check_keys("fit", [settings.Setting(flag[2:], 1, flag) for flag in flags], TOP_LEVEL)
+    given = settings.given(flags)
+    assert len(given) == len(flags)
+    told = [problem for one in given for problem in Checker(given, TOP_LEVEL).problems(one)]
+    assert {problem.partition(" ")[2] for problem in told} == {"needs a value after it."}
+
+
+def test_environment_variables_are_flags_of_their_command(tmp_path):
+    environment = {
+        "LIGHTNING_TUNE_FIT__MODEL__LR": "x",
+        "LIGHTNING_TUNE_TEST__MODEL__LR": "1",
+        "PATH": "/bin",
+    }
+    origins = settings.environment_flags("fit", environment)
+    (found,) = settings.given(list(origins), origins)
+    assert (found.key, found.value) == ("model.lr", "x")
+    assert found.source == "LIGHTNING_TUNE_FIT__MODEL__LR"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "config 'folder' is a folder; name a file in it (a.yaml)."),
+        ("empty", "config 'empty' is a folder; name a file in it (no .yaml)."),
+        (
+            "https://example.org/a.yaml",
+            "config 'https://example.org/a.yaml' is a URL; a config is a local file: "
+            "download it first.",
+        ),
+    ],
+)
+def test_a_config_is_a_file(tmp_path, monkeypatch, name, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.yaml").touch()
+    with pytest.raises(ConfigError) as caught:
+        settings.find_config(name)
+    assert str(caught.value) == message
+
+
+def test_a_config_that_is_gone_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"config 'gone\.yaml' is not a file"):
+        settings.read_yaml("gone.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model:\n  lr: 1\n  lr: 2\n")
+    with pytest.raises(ConfigError, match=r"mine\.yaml:3: the key 'lr' stands here twice"):
+        settings.read_yaml(str(tmp_path / "mine.yaml"))
+
+
+def test_anchors_and_merged_keys_are_read(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("base: &base {lr: 1, eps: 2}\nmodel:\n  <<: *base\n  lr: 3\n")
+    assert settings.read_yaml(str(file))["model"] == {"lr": 3, "eps": 2}

@@ -1,4 +1,4 @@
-"""For the tests that train: a small data set, the words of a tiny fit, W&B without an account, its files."""
+"""For the tests that train: a small data set, the words of a tiny fit, W&B without an account."""
 
 from __future__ import annotations
 
@@ -59,10 +59,11 @@ def tiny_fit(tiny_backbone: Callable[[str], Path]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def without_account() -> Callable[[pytest.MonkeyPatch, Path], None]:
-    """Return a function that ends W&B's session and moves all that it reads or writes into a folder."""
+    """Return a function that ends W&B's session and moves all its files into a folder."""
 
     def arrange(patch: pytest.MonkeyPatch, folder: Path) -> None:
         wandb.teardown()
+        patch.setattr("wandb.run", None)  # what a test that broke `finish` left behind
         patch.chdir(folder)
         for name in ("HOME", "XDG_CACHE_HOME", "WANDB_DATA_DIR", "WANDB_CACHE_DIR"):
             patch.setenv(name, str(folder / name.lower()))
@@ -97,6 +98,7 @@ def recorded_in() -> Callable[[Path], list[Recorded]]:
     """Return a function: a folder -> the W&B runs recorded below it, the oldest first."""
 
     def read(root: Path) -> list[Recorded]:
+        wandb.teardown()  # W&B 0.31 writes on for a moment after a run's end
         files = sorted(root.rglob("*.wandb"), key=lambda file: file.stat().st_mtime)
         return [read_back(file) for file in files]
 
@@ -123,7 +125,9 @@ class Recorded:
         """The columns of a table: its newest file, as the history names it."""
         (entry,) = [row[name] for row in self.history if name in row]
         values = json.loads((self.folder / "files" / entry["path"]).read_text())
-        return dict(zip(values["columns"], map(list, zip(*values["data"])), strict=True))
+        return dict(
+            zip(values["columns"], map(list, zip(*values["data"], strict=True)), strict=True)
+        )
 
 
 def read_back(file: Path) -> Recorded:

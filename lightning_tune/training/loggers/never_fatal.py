@@ -26,7 +26,7 @@ def never_fatal(
                 self._has_warned = True  # type: ignore[attr-defined]
                 logger.warning(
                     "%s failed in %s (%s); training goes on, its record may have gaps.",
-                    *(type(self).__name__, method.__name__, one_line(err)),
+                    *(type(self).__name__, method.__name__, one_line(err.__cause__ or err)),
                 )
 
     return guarded  # type: ignore[return-value]  # mypy knows `self` by name here

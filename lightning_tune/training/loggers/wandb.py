@@ -9,7 +9,7 @@ import time
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.fabric.utilities.rank_zero import rank_zero_only
@@ -21,7 +21,7 @@ from lightning_tune.reports.records import Evaluation, flat_metrics
 from lightning_tune.training.loggers.never_fatal import never_fatal, one_line
 from lightning_tune.training.loggers.run_settings import run_settings
 from lightning_tune.training.loggers.wandb_server import check_server
-from lightning_tune.training.wandb_account import Mode, read_wandb_account
+from lightning_tune.training.wandb_account import read_wandb_account
 
 if TYPE_CHECKING:
     import wandb
@@ -90,7 +90,7 @@ class WandbRun(Logger):
 
     def bind(self, folder: Path) -> None:
         """Keep W&B's files in a run's folder, and take its name."""
-        self._folder = folder
+        self._folder = folder.absolute()  # what an upload finds in the records, from anywhere
         self._display_name = self._display_name or folder.name
 
     @property
@@ -119,10 +119,12 @@ class WandbRun(Logger):
 
     def _start(self) -> Any:
         account = read_wandb_account(os.environ)
+        if account.mode == "disabled":
+            return _Nothing()
         if account.mode == "online" and not account.key_from:
             self._offline_since = self._offline_since or "there is no API key"
-        if account.mode != "online" or self._offline_since:
-            return self._record("disabled" if account.mode == "disabled" else "offline")
+        if account.mode == "offline" or self._offline_since:
+            return self._record_here()
         started = time.monotonic()
         try:
             if not account.proxied:
@@ -133,16 +135,21 @@ class WandbRun(Logger):
                 "W&B at %s cannot be used (%s); recording offline.", account.url, one_line(err)
             )
             self._offline_since = f"{account.url} could not be used"
-            return self._record("offline")
+            return self._record_here()
 
-    def _record(self, mode: Mode) -> Any:
+    def _record_here(self) -> Any:
+        import wandb
+
         try:
-            return self._init(mode, self._timeout)
+            if wandb.run is None:
+                # Without this W&B's telemetry asks for its server at exit, offline run or not.
+                wandb.setup(wandb.Settings(mode="offline"))
+            return self._init("offline", self._timeout)
         except Exception as err:
             logger.warning("W&B cannot record (%s); training goes on without it.", one_line(err))
             return _Nothing()
 
-    def _init(self, mode: Mode, timeout: float) -> wandb.Run:
+    def _init(self, mode: Literal["online", "offline"], timeout: float) -> wandb.Run:
         import wandb
 
         settings = wandb.Settings(
@@ -269,7 +276,7 @@ class WandbRun(Logger):
 
 
 class _Nothing:
-    """Stands in for a run that could not even start offline: takes every call and does nothing."""
+    """Stands in for a run where W&B is disabled or broken: takes every call and does nothing."""
 
     disabled = True
 

@@ -1,0 +1,213 @@
+"""What docs/ shows works: examples run on a tiny encoder, flags exist, links lead somewhere."""
+
+from __future__ import annotations
+
+import csv
+import inspect
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from lightning_tune.cli import COMMANDS, main
+from lightning_tune.commands.dashboard import dashboard
+from lightning_tune.commands.settings import dotted_flags
+from lightning_tune.models.checkpoints import read_checkpoint
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md"]
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+QUICK = [
+    "--data.max_length=32",
+    "--trainer.max_epochs=1",
+    "--trainer.limit_train_batches=10",
+    "--trainer.limit_val_batches=2",
+]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The fenced blocks of a language, without the indentation of a list item around them."""
+    fences = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", text, flags=re.M | re.S)
+    return [re.sub(rf"^{indent}", "", body, flags=re.M) for indent, body in fences]
+
+
+def sections(page: str) -> dict[str, str]:
+    """The parts of a page by heading."""
+    parts = re.split(r"^## (.+)$", (ROOT / "docs" / page).read_text(encoding="utf-8"), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+EXAMPLES = {name: part for name, part in sections("extending.md").items() if blocks(part, "yaml")}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder, from which modules can be imported, with a token cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def the_run(work: Path) -> Path:
+    (run,) = (work / "runs").iterdir()
+    return run
+
+
+def stored(work: Path) -> dict:
+    return read_checkpoint(the_run(work) / "checkpoints" / "best.ckpt")["hyper_parameters"]
+
+
+def column(work: Path, name: str) -> list[str]:
+    with (the_run(work) / "metrics.csv").open(newline="") as file:
+        return [row[name] for row in csv.DictReader(file) if row[name]]
+
+
+def check_objective(work):
+    assert stored(work)["objective"] == {
+        "class_path": "mine.ConfidencePenalty",
+        "init_args": {"beta": 0.2},
+    }
+
+
+def check_metric(work):
+    assert [0 <= float(value) <= 1 for value in column(work, "val/sure_mistakes")] == [True]
+    metrics = json.loads((the_run(work) / "metrics.json").read_text())
+    assert "val/sure_mistakes" in metrics
+
+
+def check_callback(work):
+    assert all(float(value) > 0 for value in column(work, "train/grad_norm"))
+
+
+def check_logger(work):
+    lines = (the_run(work) / "log.jsonl").read_text().splitlines()
+    logged = [json.loads(line) for line in lines]
+    assert any("val/accuracy" in values for values in logged)
+    assert logged[-1]["split"] == "val"
+    assert "accuracy" in logged[-1]
+
+
+def check_data_module(work):
+    config = yaml.safe_load((the_run(work) / "config.yaml").read_text())
+    assert config["data"]["class_path"] == "mine.FromSQLite"
+    assert len(stored(work)["labels"]["names"]) == 12
+
+
+def check_model(work):
+    assert stored(work)["momentum_decay"] == 0.01
+    path = the_run(work) / "checkpoints" / "best.ckpt"
+    loaded = sys.modules["mine"].WithNAdam.load_from_checkpoint(path)
+    assert loaded.momentum_decay == 0.01
+    flags = ["--model", "mine.WithNAdam", "--data.test", "builtin:support"]
+    assert main(["test", "--ckpt_path", str(path), *flags]) == 0
+
+
+CHECKS = {
+    "An objective": check_objective,
+    "A metric": check_metric,
+    "A callback": check_callback,
+    "A logger": check_logger,
+    "A data module": check_data_module,
+    "A model": check_model,
+}
+
+
+def test_each_example_of_extending_has_a_check():
+    assert EXAMPLES.keys() == CHECKS.keys()
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_an_extension_runs_as_the_page_shows_it(name, work, tiny_backbone):
+    for block in blocks(EXAMPLES[name], "python"):
+        file = re.match(r"# (\w+\.py)\n", block)[1]
+        (work / file).write_text(block)
+        if file == "make.py":
+            exec(compile(block, file, "exec"), {})
+    (config,) = blocks(EXAMPLES[name], "yaml")
+    (work / "mine.yaml").write_text(config)
+    backbone = f"--model.backbone={tiny_backbone('bert')}"
+    assert main(["fit", "-c", "mine.yaml", backbone, *QUICK]) == 0
+    CHECKS[name](work)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*in eval mode at the start of training.*")
+def test_the_script_of_python_runs_from_data_to_answers(work, tiny_backbone):
+    names: dict = {}
+    source = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    for block in blocks(source, "python"):
+        tiny = block.replace(MINILM, str(tiny_backbone("bert"))).replace(
+            "max_epochs=8", "max_epochs=1"
+        )
+        exec(compile(tiny, "python.md", "exec"), names)
+    run = work / names["RUN"]
+    assert {"metrics.csv", "metrics.json", "report.html"} <= {file.name for file in run.iterdir()}
+    assert [answer.label in names["data"].label_set.names for answer in names["answers"]] == [True]
+    assert names["scores"].shape == (1, 12)
+    with (work / "predictions.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 360
+
+
+def commands() -> list:
+    found = []
+    for page in PAGES:
+        for block in blocks(page.read_text(encoding="utf-8"), "sh"):
+            for line in block.splitlines():
+                words = shlex.split(line, comments=True)
+                if "lightning_tune" in words and "-m" in words:
+                    start = words.index("lightning_tune") + 1
+                    found.append(
+                        pytest.param(words[start:], id=f"{page.name}: {line.strip()[:70]}")
+                    )
+    return found
+
+
+def flags_of(command: str) -> set[str]:
+    if command == "dashboard":
+        return {f"--{name}" for name in inspect.signature(dashboard).parameters}
+    own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}
+    return own | set(dotted_flags()) if command in ("fit", "validate", "test", "predict") else set()
+
+
+@pytest.mark.parametrize("words", commands())
+def test_every_command_that_is_shown_exists_and_so_do_its_flags(words):
+    command, *rest = words
+    flags = {word.partition("=")[0] for word in rest if word.startswith("--")}
+    in_a_tracker = {flag for flag in flags if flag.startswith("--trainer.logger.")}
+    assert command in COMMANDS
+    assert flags - in_a_tracker - flags_of(command) == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_to_a_file(page):
+    links = re.findall(r"\]\((?!https?://|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def yaml_blocks() -> list:
+    pages = [page for page in PAGES if page.name != "extending.md"]  # its examples are run
+    found = [(page, block) for page in pages for block in blocks(page.read_text("utf-8"), "yaml")]
+    return [pytest.param(block, id=f"{page.name} {at}") for at, (page, block) in enumerate(found)]
+
+
+@pytest.mark.parametrize("block", yaml_blocks())
+def test_every_yaml_of_a_page_has_keys_that_exist(block, work):
+    (work / "page.yaml").write_text(block)
+    with pytest.raises(SystemExit) as caught:
+        main(["fit", "--model.backbone=tiny", "-c", "page.yaml", "--print_config"])
+    assert caught.value.code == 0
+
+
+def test_the_example_of_data_shows_what_it_says(work, tiny_backbone):
+    names: dict = {}
+    for block in blocks((ROOT / "docs" / "data.md").read_text(encoding="utf-8"), "python"):
+        exec(block.replace(MINILM, str(tiny_backbone("bert"))), names)
+    example = names["dm"].train_data[7]
+    assert (example["target"], example["source"].rpartition(":")[2]) == (2, "9")
