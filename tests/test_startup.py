@@ -112,7 +112,7 @@ def imports(work) -> list[Start]:
 
 
 def beyond_imports(work: Path, imports: list[Start], run: Callable[[], Start]) -> float:
-    """Seconds that a run takes beyond the imports; both are measured again while over the budget."""
+    """Seconds that a run takes beyond the imports; measured again while over the budget."""
     runs = [run()]
     while _beyond(runs, imports) > BUDGET and len(runs) < ROUNDS:
         imports.append(start(work, "-c", BASE))

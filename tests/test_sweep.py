@@ -1,4 +1,4 @@
-"""The shipped sweep: W&B's agent expands its command, and the command trains and logs the metric."""
+"""The shipped sweep: expanded as W&B's agent does, its command trains and logs the metric."""
 
 from __future__ import annotations
 
@@ -63,11 +63,7 @@ def test_the_command_trains_and_records_the_metric_that_the_sweep_compares(
         "--trainer.accelerator=cpu",
     ]
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    here = {
-        "HOME": str(tmp_path),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "WANDB_MODE": "offline",
-    }
+    here = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME")} | {"WANDB_MODE": "offline"}
     done = subprocess.run(
         [*expanded(sweep), *tiny],
         cwd=tmp_path,

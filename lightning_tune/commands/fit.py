@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -20,6 +20,12 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.advice import choose
 from lightning_tune.commands.checking import check_settings
+from lightning_tune.commands.from_checkpoint import (
+    check_not_finished,
+    find_checkpoint,
+    parser_defaults,
+    run_config,
+)
 from lightning_tune.commands.machine_facts import read_cpu, read_gpus
 from lightning_tune.commands.parsing import OneLineErrors
 from lightning_tune.commands.settings import (
@@ -29,16 +35,16 @@ from lightning_tune.commands.settings import (
     given,
 )
 from lightning_tune.data.datamodule import TextDataModule
-from lightning_tune.errors import CheckpointError, ConfigError
+from lightning_tune.errors import ConfigError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 from lightning_tune.tables import replace_file
-from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, WholeFileCheckpointIO
+from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointIO
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.defaults import callbacks_of, default_callbacks
 from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
-from lightning_tune.training.runs import discard_empty, new_run, newest_checkpoint, run_of
+from lightning_tune.training.runs import discard_empty, new_run, run_of
 
 SKIPPED = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
@@ -73,6 +79,7 @@ QUIET = (
     r".*does not have many workers.*",  # batches are slices of a memory map: workers only cost
     r".*The number of training batches .* is smaller than the logging interval.*",
     r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run writes where it wrote
+    r".*callbacks used to create the checkpoint.*",  # a test has no need of the fit's
     r".*in eval mode at the start of training.*",  # metrics and the loss, which have no mode
     r".*exists and is not empty. Previous log files.*",  # MetricsCSV keeps them
 )
@@ -104,10 +111,13 @@ def main(name: str, args: Sequence[str]) -> int:
     args = expand_configs([*origins, *args])
     settings = given(args, origins)
     check_settings(name, settings, TOP_LEVEL)
-    args, checkpoint = _find_checkpoint(name, args, settings)
-    if checkpoint is None and not _names_a_backbone(settings):
+    checkpoint = find_checkpoint(name, settings, TRAINER_DEFAULTS["default_root_dir"])
+    if checkpoint is not None:
+        resumed = run_config(checkpoint) if name == "fit" else []
+        args = [*resumed, *args, f"--ckpt_path={checkpoint}"]
+    elif not _names_a_backbone(settings):
         raise ConfigError(
-            "model.backbone is missing; name a pretrained encoder (--model.backbone bert-base-cased), "
+            "model.backbone is missing; name an encoder (--model.backbone bert-base-cased), "
             "or start from a shipped config (-c quickstart)."
         )
     TuneParser.settings = settings
@@ -158,12 +168,8 @@ class TuneCLI(LightningCLI):
             "data": {"class_path": f"{TextDataModule.__module__}.{TextDataModule.__qualname__}"},
         }
         if self.stored is not None:
-            ours = self.stored[PACKAGE_KEY]
-            model = dict(self.stored["hyper_parameters"])
-            del model["labels"]  # linked from the data
-            defaults["model"] = {"class_path": _trusted(ours["class_path"]), "init_args": model}
-            data = {"labels": ours["labels"], "tokenizer": self.checkpoint}
-            defaults["data"]["init_args"] = {**ours.get("data", {}), **data}
+            stored = parser_defaults(self.stored, TuneParser.settings)
+            defaults = {"model": stored["model"], "data": defaults["data"] | stored["data"]}
         parser.set_defaults(defaults)
         parser.link_arguments("data.label_set", "model.init_args.labels", apply_on="instantiate")
         if "predict" in self.subcommands():
@@ -177,10 +183,17 @@ class TuneCLI(LightningCLI):
         """Nothing: a checkpoint's settings are defaults, so that what the user wrote wins."""
 
     def before_instantiate_classes(self) -> None:
-        """Take the tokenizer of the backbone where no other is named."""
-        data = self.config[str(self.subcommand)].data.init_args
-        if data.get("tokenizer") is None:
-            data["tokenizer"] = self.config[str(self.subcommand)].model.init_args.backbone
+        """Take the checkpoint's labels, tokenizer and architecture, or the backbone's tokenizer."""
+        config = self.config[str(self.subcommand)]
+        model, data = config.model.init_args, config.data.init_args
+        if self.stored is None:
+            data["tokenizer"] = data.get("tokenizer") or model.backbone
+            return
+        if self.subcommand == "fit":
+            check_not_finished(self.stored, str(self.checkpoint), config.trainer.max_epochs)
+        data["labels"] = Namespace(**self.stored[PACKAGE_KEY]["labels"])
+        data["tokenizer"] = self.checkpoint
+        model["architecture"] = self.stored["hyper_parameters"]["architecture"]
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
         """Build the trainer in the run's folder, with the default callbacks and loggers.
@@ -196,11 +209,13 @@ class TuneCLI(LightningCLI):
         configured = _as_list(config.get("callbacks"))
         if command == "predict":
             configured = [*configured, WritePredictions(self._get(self.config, "output"))]
-        wants_bar = config.get("enable_progress_bar") is not False
-        config["callbacks"] = default_callbacks(self.model, configured, progress=wants_bar)
-        if config.get("enable_checkpointing") is False:
-            kept = [one for one in config["callbacks"] if not isinstance(one, BestCheckpoint)]
-            config["callbacks"] = kept
+        config["callbacks"] = default_callbacks(
+            self.model,
+            configured,
+            progress=config.get("enable_progress_bar") is not False,
+            checkpoints=config.get("enable_checkpointing") is not False and not self.dry,
+            rates=config.get("logger") is not False,
+        )
         if config.get("precision") is None:
             config["precision"] = self._choose_precision(config.get("accelerator"))
         plugins = _as_list(config.get("plugins"))
@@ -256,6 +271,7 @@ class TuneCLI(LightningCLI):
         if self.dry:
             return
         if self.datamodule.val_data is not None:
+            self.model.logs_validation = False  # the report's, not another point of the curves
             self.trainer.validate(self.model, datamodule=self.datamodule, verbose=False)
         self._show_report()
         best = Path(self.trainer.default_root_dir) / "checkpoints" / "best.ckpt"
@@ -293,31 +309,6 @@ class TuneCLI(LightningCLI):
                 sink.close()
 
 
-def _find_checkpoint(
-    command: str, args: Sequence[str], settings: Sequence[Setting]
-) -> tuple[list[str], str | None]:
-    """Return the arguments with `last` replaced by a path, and that path; None where none is named.
-
-    Raises:
-        CheckpointError: if a command that needs a checkpoint was given none.
-    """
-    named = [setting.value for setting in settings if setting.key == "ckpt_path"]
-    if not named:
-        if command == "fit":
-            return list(args), None
-        raise CheckpointError(
-            f"`{command}` needs a checkpoint: give --ckpt_path runs/RUN/checkpoints/best.ckpt, "
-            "or --ckpt_path last."
-        )
-    path = str(named[-1])
-    if path == "last":
-        key = "trainer.default_root_dir"
-        roots = [TRAINER_DEFAULTS["default_root_dir"], *(s.value for s in settings if s.key == key)]
-        path = str(newest_checkpoint(str(roots[-1])))
-        print(f"ckpt_path=last is {path}")
-    return [*args, f"--ckpt_path={path}"], path
-
-
 def _names_a_backbone(settings: Sequence[Setting]) -> bool:
     keys = {setting.key for setting in settings}
     by_file = any(setting.key == "model" for setting in settings)
@@ -327,11 +318,12 @@ def _names_a_backbone(settings: Sequence[Setting]) -> bool:
 
 
 def _run_name(command: str, args: Sequence[str]) -> str:
-    """Name a run after its first config, or else its command."""
+    """Name a run after its first config that is not a tracker's, or else its command."""
     for flag, value in itertools.pairwise([*args, ""]):
         name, equals, inline = flag.partition("=")
-        if name in ("-c", "--config"):
-            return Path(inline if equals else value).stem
+        stem = Path(inline if equals else value).stem
+        if name in ("-c", "--config") and stem not in ("wandb", "tensorboard"):
+            return stem
     return command
 
 
@@ -354,26 +346,12 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _trusted(class_path: str) -> str:
-    """Return the class that a checkpoint names if it is ours or imported already.
-
-    Raises:
-        CheckpointError: otherwise, since importing a module runs its code.
-    """
-    module, _, _ = class_path.rpartition(".")
-    if module in sys.modules:
-        return class_path
-    raise CheckpointError(
-        f"the checkpoint was made by the class {class_path}, which is not ours; importing it would "
-        f"run its code: if you trust it, name it yourself with --model {class_path}."
-    )
-
-
 def _quiet() -> None:
     """Leave out what Lightning and its libraries tell every user at every start."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
-    logging.getLogger("lightning_tune").addHandler(_handler())
+    if not logging.getLogger("lightning_tune").handlers:
+        logging.getLogger("lightning_tune").addHandler(_handler())
     for message in QUIET:
         warnings.filterwarnings("ignore", message=message)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,20 @@ from lightning_tune.errors import CheckpointError, nearest
 
 PACKAGE_KEY = "lightning_tune"
 """Where a checkpoint keeps what is needed beside the weights: labels, tokenizer, data settings."""
+
+
+def require_known_class(class_path: str) -> None:
+    """Refuse a class that a checkpoint names unless it is ours or its module is imported already.
+
+    Raises:
+        CheckpointError: since importing a module runs its code.
+    """
+    module = class_path.rpartition(".")[0]
+    if module not in sys.modules and module.split(".")[0] != "lightning_tune":
+        raise CheckpointError(
+            f"the checkpoint names the class {class_path}, which is not ours; importing it would "
+            "run its code: if you trust it, import its module first, or name the class yourself."
+        )
 
 
 def is_checkpoint(name: str) -> bool:

@@ -15,7 +15,7 @@ _PLACES = frozenset({"default_root_dir", "save_dir", "dirpath", "log_dir", "cach
 def main_metric(runs: Sequence[Run]) -> str:
     """Return the metric that ranks runs: one that a config names, else the task kind's."""
     for run in runs:
-        named = run.settings.get("model.main_metric")
+        named = run.settings.get("model.init_args.main_metric")
         if named:
             return str(named)
     names = {name.rpartition("/")[2] for run in runs for name in (*run.metrics, *run.curves)}

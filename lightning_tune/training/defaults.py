@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.callbacks.progress.progress_bar import ProgressBar
 
 from lightning_tune.errors import ConfigError, nearest
-from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
+from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.callbacks.progress import EpochLines, Progress
@@ -21,7 +21,12 @@ PATIENCE = 3
 
 
 def default_callbacks(
-    module: TextClassifier, configured: Sequence[L.Callback] = (), *, progress: bool = True
+    module: TextClassifier,
+    configured: Sequence[L.Callback] = (),
+    *,
+    progress: bool = True,
+    checkpoints: bool = True,
+    rates: bool = True,
 ) -> list[L.Callback]:
     """Return the configured callbacks with the default ones added whose kind is not among them.
 
@@ -31,6 +36,8 @@ def default_callbacks(
         module: The module to be trained.
         configured: Callbacks that take the place of a default of their kind.
         progress: Whether to show a progress bar.
+        checkpoints: Whether to write checkpoints.
+        rates: Whether to log learning rates, which takes a trainer with a logger.
 
     Raises:
         ConfigError: if a configured callback watches a metric that nobody logs.
@@ -40,15 +47,18 @@ def default_callbacks(
     monitor, mode = module.monitor, module.main_metric_mode
     defaults: list[tuple[type[L.Callback], L.Callback]] = [
         (EarlyStopping, EarlyStopping(monitor, mode=mode, patience=PATIENCE)),
-        (ModelCheckpoint, BestCheckpoint(monitor, mode)),
-        (LearningRateMonitor, LearningRateMonitor("step")),
         (Throughput, Throughput()),
         (EpochLines, EpochLines()),
         (EvaluationReport, EvaluationReport()),
         (WritePredictions, WritePredictions()),
     ]
+    if rates:
+        defaults.append((LearningRateMonitor, LearningRateMonitor("step")))
     if progress:
         defaults.append((ProgressBar, Progress()))
+    if checkpoints:
+        defaults.append((ModelCheckpoint, BestCheckpoint(monitor, mode)))
+        defaults.append((LastCheckpoint, LastCheckpoint()))
     missing = [
         made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)
     ]

@@ -12,12 +12,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from lightning_tune.data.collation import CollateSettings, InMemoryRows, collate
+from lightning_tune.errors import DataError
 from lightning_tune.models.backbones import LoadedTokenizer
-from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
+from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
 from lightning_tune.schema import Label, LabelSet
 from lightning_tune.serving.encoding import EncodingSettings, TextEncoder
 from lightning_tune.training.metrics import probabilities
 from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.objectives.base import import_class
 
 
 @dataclass(frozen=True)
@@ -68,13 +70,17 @@ class LoadedClassifier:
             pairs: The second texts, where the model was tuned on pairs.
             batch_size: Texts computed at once; batches are made of texts of like length.
         """
-        return [_answer(self.labels, row) for row in self.scores(texts, pairs, batch_size=batch_size)]
+        return [
+            _answer(self.labels, row) for row in self.scores(texts, pairs, batch_size=batch_size)
+        ]
 
     @torch.inference_mode()
     def scores(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, *, batch_size: int = 32
     ) -> Tensor:
         """Return probabilities [texts, labels], or scores [texts] in regression, on the CPU."""
+        if isinstance(texts, str):
+            raise DataError("texts is one string; give a list of texts: [text].")
         if not texts:
             return torch.empty(0, self.labels.num_outputs)
         rows = InMemoryRows.of(self._encoder.encode(texts, pairs))
@@ -103,7 +109,10 @@ def load(path: str | Path) -> LoadedClassifier:
     """
     checkpoint = read_checkpoint(path)
     ours = checkpoint[PACKAGE_KEY]
-    module = TextClassifier(**checkpoint["hyper_parameters"])
+    settings_of_module = dict(checkpoint["hyper_parameters"])
+    for training_only in ("objective", "metrics"):  # their classes need not be importable here
+        settings_of_module.pop(training_only)
+    module = _module_class(ours["class_path"])(**settings_of_module)
     module.configure_model()
     module.load_state_dict(checkpoint["state_dict"])
     data = ours["data"]
@@ -114,6 +123,13 @@ def load(path: str | Path) -> LoadedClassifier:
         max_windows=data["max_windows"],
     )
     return LoadedClassifier(module, LoadedTokenizer(**ours["tokenizer"]), settings)
+
+
+def _module_class(class_path: str) -> type[TextClassifier]:
+    """Return the class that made a checkpoint: ours, or one that is imported already."""
+    require_known_class(class_path)
+    kind: type[TextClassifier] = import_class(class_path, TextClassifier)
+    return kind
 
 
 def _answer(labels: LabelSet, row: Tensor) -> Answer:

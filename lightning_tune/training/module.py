@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.checkpoints import PACKAGE_KEY
+from lightning_tune.models.checkpoints import PACKAGE_KEY, require_known_class
 from lightning_tune.models.classifier import Batch, Classifier
 from lightning_tune.models.encoder import (
     DropoutSettings,
@@ -53,8 +53,8 @@ class TextClassifier(L.LightningModule):
     """Fine-tune a BERT-family encoder to classify texts.
 
     Args:
-        backbone: Pretrained encoder: a hub name, a folder, or a checkpoint of this package to start from
-            (another label set then gets a new head).
+        backbone: Pretrained encoder: a hub name, a folder, or a checkpoint of this package to
+            start from (another label set then gets a new head).
         labels: The label set; the command line takes it from the data.
         objective: How one batch becomes one loss.
         lr: Peak learning rate.
@@ -62,9 +62,10 @@ class TextClassifier(L.LightningModule):
         schedule: How the learning rate moves.
         loss: Class weights, label smoothing, focal loss.
         dropout: Probabilities that differ from the encoder's own.
-        frozen_layers: Lowest layers that are not trained, embeddings with them; "all": only the head is.
-        main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass), f1_macro
-            (multilabel), spearman (regression).
+        frozen_layers: Lowest layers that are not trained, embeddings with them; "all": only the
+            head is.
+        main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass),
+            f1_macro (multilabel), spearman (regression).
         metrics: Metrics of your own by name, each a class_path and its init_args.
         architecture: Config of the encoder as JSON, from a checkpoint; null: the backbone's own.
 
@@ -92,13 +93,17 @@ class TextClassifier(L.LightningModule):
     ) -> None:
         super().__init__()
         if labels is None:
-            raise ConfigError("labels is missing; give the label set of your data module: labels=dm.label_set.")
+            raise ConfigError(
+                "labels is missing; give the label set of your data module: labels=dm.label_set."
+            )
         if not lr > 0:
-            raise ConfigError(f"model.lr={lr} is not above 0; 1e-5 to 5e-5 are usual for BERT encoders.")
+            raise ConfigError(
+                f"model.lr={lr} is not above 0; 1e-5 to 5e-5 are usual for BERT encoders."
+            )
         self.label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self.backbone = backbone
         self.lr = lr
-        self.objective = from_spec(objective) if isinstance(objective, Mapping) else objective
+        self.objective = _known_objective(objective)
         self.optimizer_settings = _settings(OptimizerSettings, optimizer)
         self.schedule_settings = _settings(ScheduleSettings, schedule)
         self.loss_settings = _settings(LossSettings, loss)
@@ -111,6 +116,7 @@ class TextClassifier(L.LightningModule):
         self.main_metric_mode = task_metrics.direction(self.main_metric, collection)
         self.val_metrics: MetricCollection = collection.clone(prefix="val/")
         self.test_metrics: MetricCollection = collection.clone(prefix="test/")
+        self.logs_validation = True
         self._architecture = architecture
         self._travelling: dict[str, Any] = {}
         plain_values = {
@@ -135,7 +141,7 @@ class TextClassifier(L.LightningModule):
         return f"val/{self.main_metric}"
 
     def configure_model(self) -> None:
-        """Build the encoder once, from the backbone or, after a checkpoint, from its architecture."""
+        """Build the encoder once, from the backbone or from a checkpoint's architecture."""
         if hasattr(self, "classifier"):
             return
         encoder = build_encoder(
@@ -150,16 +156,18 @@ class TextClassifier(L.LightningModule):
         self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
 
     def on_fit_start(self) -> None:
-        """Weigh classes by their counts in train, check lengths, and put every module into training mode."""
+        """Weigh classes by their counts in train, and put every module into training mode."""
         data = getattr(self.trainer, "datamodule", None)
         if self.loss_settings.class_weights == "auto":
             if data is None or not hasattr(data, "class_counts"):
                 raise ConfigError(
-                    "loss.class_weights='auto' needs the counts of a TextDataModule; give a list of weights."
+                    "loss.class_weights='auto' needs the counts of a TextDataModule; give a list."
                 )
             counts, rows = data.class_counts()
             self.loss = Loss(
-                self.label_set.kind, self.loss_settings, auto_weights(self.label_set.kind, counts, rows)
+                self.label_set.kind,
+                self.loss_settings,
+                auto_weights(self.label_set.kind, counts, rows),
             ).to(self.device)
         self.classifier.train()
 
@@ -238,8 +246,8 @@ class TextClassifier(L.LightningModule):
         metrics.reset()
 
     def _belongs_to_the_curves(self) -> bool:
-        """Whether to send values to the loggers: the validation after a fit is the report's, not a step's."""
-        return bool(self.trainer.loggers) and self.trainer.state.fn != TrainerFn.VALIDATING
+        reported_only = self.trainer.state.fn == TrainerFn.VALIDATING and not self.logs_validation
+        return bool(self.trainer.loggers) and not reported_only
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and a schedule that moves with every step."""
@@ -260,7 +268,7 @@ class TextClassifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip also where Lightning declines to: a fused optimizer under bf16 autocast, which scales nothing."""
+        """Clip also where Lightning declines to: a fused optimizer under bf16, without a scaler."""
         plugin = self.trainer.precision_plugin
         if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
             algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
@@ -281,31 +289,47 @@ class TextClassifier(L.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what travels with the weights; let the settings of this run win over the stored ones."""
+        """Keep what travels with the weights; let this run's settings win over the stored ones."""
         ours = checkpoint.get(PACKAGE_KEY)
         if ours is None:
-            raise CheckpointError("the checkpoint was not written by lightning_tune; fine-tune with `fit` first.")
+            raise CheckpointError(
+                "the checkpoint was not written by lightning_tune; fine-tune with `fit` first."
+            )
         if ours["format"] > FORMAT:
             raise CheckpointError(
-                f"the checkpoint has format {ours['format']}, this version reads up to {FORMAT}; upgrade lightning-tune."
+                f"the checkpoint has format {ours['format']}, this version reads up to {FORMAT}; "
+                "upgrade lightning-tune."
             )
         if ours["labels"] != self.label_set.to_dict():
             raise CheckpointError(
-                f"the checkpoint answers {ours['labels']['names'][:8]}, this run {list(self.label_set.names)[:8]}; "
+                f"the checkpoint answers {ours['labels']['names'][:8]}, this run "
+                f"{list(self.label_set.names)[:8]}; "
                 "to start another task from it, give it as model.backbone instead of ckpt_path."
             )
-        self._travelling = {key: value for key, value in ours.items() if key not in ("format", "labels", "class_path")}
+        self._travelling = {
+            key: value
+            for key, value in ours.items()
+            if key not in ("format", "labels", "class_path")
+        }
         stored = checkpoint["hyper_parameters"]
         retarget(checkpoint, old_lr=stored["lr"], lr=self.lr, settings=self.optimizer_settings)
 
     @property
     def travelling(self) -> dict[str, Any]:
-        """The tokenizer and data settings that came with the checkpoint; empty before one was read."""
+        """Tokenizer and data settings that came with the checkpoint; empty before one was read."""
         return self._travelling
 
     def _class_weights(self, _: None) -> Sequence[float] | None:
         weights = self.loss_settings.class_weights
         return weights if isinstance(weights, list) else None
+
+
+def _known_objective(objective: Objective | Mapping[str, Any]) -> Objective:
+    """Return an objective, also from what a checkpoint holds, which may name known classes only."""
+    if not isinstance(objective, Mapping):
+        return objective
+    require_known_class(str(objective["class_path"]))
+    return from_spec(objective)
 
 
 def dropout_is_on(module: nn.Module) -> bool:
@@ -322,7 +346,9 @@ def _settings(kind: type[Settings], value: Any) -> Settings:
     try:
         return kind(**value)
     except TypeError as err:
-        raise ConfigError(f"{kind.__name__}: {err}; see its docstring for the settings there are.") from err
+        raise ConfigError(
+            f"{kind.__name__}: {err}; see its docstring for the settings there are."
+        ) from err
 
 
 def _plain(settings: Any) -> dict[str, Any]:

@@ -43,20 +43,24 @@ def run_of(checkpoint: str) -> Path | None:
     return parent.parent if parent.name == "checkpoints" else None
 
 
-def newest_checkpoint(root: str) -> Path:
-    """Return the last.ckpt that was written last below the root of all runs, and is whole.
+def newest_checkpoint(root: str, which: str = "last") -> Path:
+    """Return the checkpoint that was written last below the root of all runs, and is whole.
+
+    Args:
+        root: Folder of all runs.
+        which: "last" or "best".
 
     Raises:
         CheckpointError: if there is none.
     """
     found = sorted(
-        Path(root).glob("*/checkpoints/last.ckpt"), key=lambda file: file.stat().st_mtime
+        Path(root).glob(f"*/checkpoints/{which}.ckpt"), key=lambda file: file.stat().st_mtime
     )
     for file in reversed(found):
         if zipfile.is_zipfile(file):
             return file
         logger.warning("%s is damaged or cut short; an older checkpoint is looked for.", file)
     raise CheckpointError(
-        f"ckpt_path=last: no run below {root!r} has a whole checkpoints/last.ckpt; name a "
+        f"ckpt_path={which}: no run below {root!r} has a whole checkpoints/{which}.ckpt; name a "
         "checkpoint, or set trainer.default_root_dir to the folder of your runs."
     )

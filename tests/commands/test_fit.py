@@ -271,8 +271,8 @@ def test_nothing_is_written_when_the_data_is_wrong(work, fit_args, capsys):
         ),
         (
             ["--model.objective=Plan"],
-            "error: model.objective='Plan' (from --model.objective): there is no class 'Plan'. "
-            "Did you mean 'Plain'?",
+            "error: model.objective='Plan' (from --model.objective): there is no class 'Plan'; "
+            "a class of your own is named package.module.Class. Did you mean 'Plain'?",
         ),
         (["-c", "nope"], "error: config 'nope' is neither a file here nor a shipped config"),
         (["--model.lr=-1"], "error: model.lr=-1.0 is not above 0"),
@@ -296,7 +296,7 @@ def test_nothing_is_written_when_the_data_is_wrong(work, fit_args, capsys):
         ),
         (
             ["--trainer.callbacks=EarlyStoping"],
-            "there is no class 'EarlyStoping'. Did you mean 'EarlyStopping'?",
+            "named package.module.Class. Did you mean 'EarlyStopping'?",
         ),
     ],
 )

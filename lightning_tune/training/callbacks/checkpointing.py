@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import lightning as L
 import torch
@@ -19,40 +19,48 @@ logger = logging.getLogger(__name__)
 
 
 class WholeFileCheckpointIO(TorchCheckpointIO):
-    """Write a local checkpoint beside its target and rename it, so that a reader sees all of it or none.
+    """Write a local checkpoint beside its target and rename it: a reader sees all of it or none.
 
     Lightning stages in the temporary folder, which may be another file system; remote targets keep
     its own way.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """Save to `path`; a failed write leaves the previous file as it was."""
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None
+    ) -> None:
+        """Save to `path`; a failed write leaves the previous file as it was.
+
+        Raises:
+            OSError: if there is no space left, or the folder cannot be written.
+        """
         if "://" in str(path) or storage_options is not None:
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with replace_file(target, private=True) as temporary:
-            torch.save(checkpoint, temporary)
+        with replace_file(target, private=True) as temporary, temporary.open("wb") as file:
+            _save(checkpoint, file)
 
 
-class BestCheckpoint(ModelCheckpoint):
-    """Keep checkpoints/best.ckpt and checkpoints/last.ckpt; at the end, give the model its best weights.
+class RunCheckpoint(ModelCheckpoint):
+    """One checkpoint in a run's folder, written over its predecessor.
 
     Args:
-        monitor: Logged name that decides, such as "val/accuracy".
+        name: File name without .ckpt.
+        monitor: Logged name that decides whether to write, such as "val/accuracy"; null: always.
         mode: Whether it is to be small or large.
         dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
     """
 
-    def __init__(self, monitor: str, mode: str, dirpath: str | None = None) -> None:
+    def __init__(
+        self, name: str, monitor: str | None, mode: str = "min", dirpath: str | None = None
+    ) -> None:
         super().__init__(
             dirpath=dirpath,
-            filename="best",
+            filename=name,
             monitor=monitor,
             mode=mode,
             save_top_k=1,
-            save_last=True,
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
@@ -77,6 +85,30 @@ class BestCheckpoint(ModelCheckpoint):
         is_path = isinstance(value, str) and value.endswith(".ckpt")
         return str(Path(str(self.dirpath)) / Path(value).name) if is_path else value
 
+
+class LastCheckpoint(RunCheckpoint):
+    """Write checkpoints/last.ckpt after every epoch, to resume from.
+
+    Args:
+        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
+    """
+
+    def __init__(self, dirpath: str | None = None) -> None:
+        super().__init__("last", None, dirpath=dirpath)
+
+
+class BestCheckpoint(RunCheckpoint):
+    """Write checkpoints/best.ckpt; at the end of a fit, give the model its best weights.
+
+    Args:
+        monitor: Logged name that decides, such as "val/accuracy".
+        mode: Whether it is to be small or large.
+        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
+    """
+
+    def __init__(self, monitor: str, mode: str, dirpath: str | None = None) -> None:
+        super().__init__("best", monitor, mode, dirpath)
+
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Load the best weights into the model, on every rank."""
         if not self.best_model_path or trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -84,6 +116,19 @@ class BestCheckpoint(ModelCheckpoint):
         best = trainer.strategy.broadcast(self.best_model_path)
         if isinstance(pl_module, TextClassifier) and _holds_whole_weights(trainer):
             pl_module.load_state_dict(read_checkpoint(best)["state_dict"])
+
+
+def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
+    """Save to an open file; torch's writer hides a full disk behind a RuntimeError, this does not."""
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as err:
+        seen: BaseException | None = err
+        while seen is not None:
+            if isinstance(seen, OSError):
+                raise OSError(seen.errno, seen.strerror, file.name) from err
+            seen = seen.__context__
+        raise
 
 
 def _holds_whole_weights(trainer: L.Trainer) -> bool:

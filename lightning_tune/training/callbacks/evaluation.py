@@ -128,7 +128,8 @@ def _texts(rows: Any, index: Sequence[int]) -> TextOf | None:
 
 def curves(trainer: L.Trainer) -> dict[str, list[tuple[float, float]]]:
     """Return the history of a fit as points (step, value) by metric."""
-    history = next((c.history for c in trainer.callbacks if isinstance(c, EpochLines)), [])  # type: ignore[attr-defined]
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    history = next((c.history for c in callbacks if isinstance(c, EpochLines)), [])
     names = [name for name in (history[0] if history else {}) if "/" in name]
     return {name: [(row["step"], row[name]) for row in history if name in row] for name in names}
 

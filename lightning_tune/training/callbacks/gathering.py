@@ -1,4 +1,4 @@
-"""The answers of an evaluation or prediction, collected over batches and ranks, in the order of the rows."""
+"""The answers of an evaluation, collected over batches and ranks, in the order of the rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Answers:
         """
         parts, self._parts = self._parts, []
         if torch.distributed.is_available() and torch.distributed.is_initialized():
-            everywhere: list[list[dict[str, Tensor]]] = [[] for _ in range(torch.distributed.get_world_size())]
+            ranks = range(torch.distributed.get_world_size())
+            everywhere: list[list[dict[str, Tensor]]] = [[] for _ in ranks]
             torch.distributed.all_gather_object(everywhere, parts)
             parts = [part for rank in everywhere for part in rank]
         if not parts:

@@ -22,7 +22,8 @@ class WritePredictions(L.Callback):
     """Write row, text, prediction, probability and one column a label; readable by the owner alone.
 
     Args:
-        path: The file, .parquet, .csv, .tsv or .jsonl; null: predictions.parquet in the run's folder.
+        path: The file, .parquet, .csv, .tsv or .jsonl; null: predictions.parquet in the run's
+            folder.
     """
 
     def __init__(self, path: str | None = None) -> None:
@@ -61,12 +62,14 @@ class WritePredictions(L.Callback):
         if any(pair is not None for _, pair in texts):
             table["text_pair"] = [pair for _, pair in texts]
         for name, values in columns.items():
-            table[name] = [None if error else value for value, error in zip(values, errors, strict=True)]
+            answered = zip(values, errors, strict=True)
+            table[name] = [None if error else value for value, error in answered]
         table["error"] = errors
         self.path = self.path or Path(trainer.default_root_dir) / "predictions.parquet"
         write_rows(self.path, table, private=True)
         failed = sum(error is not None for error in errors)
-        print(f"{len(rows)} rows -> {self.path}" + (f" ({failed} with an error, not labelled)" if failed else ""))
+        note = f" ({failed} with an error, not labelled)" if failed else ""
+        print(f"{len(rows)} rows -> {self.path}{note}")
 
 
 def prediction_columns(labels: LabelSet, scores: np.ndarray[Any, Any]) -> dict[str, list[Any]]:

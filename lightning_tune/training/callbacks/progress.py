@@ -1,4 +1,4 @@
-"""What a person sees during training: a bar with rates on a terminal, and a line after each epoch."""
+"""What a person sees during training: a bar with rates on a terminal, a line after each epoch."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class EpochLines(L.Callback):
     """Print a line after each validation of a fit, and keep its values as the curves of the report.
 
     Attributes:
-        history: One dictionary a validation: epoch (a fraction within one), step, seconds, train/loss
+        history: One dictionary a validation: epoch, step, seconds, train/loss
             (mean since the last), and the validation's metrics.
     """
 
@@ -56,12 +56,18 @@ class EpochLines(L.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Keep the step's loss, on its device."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None:
-            self._losses.append(loss.detach())
+            # Lightning divides the loss that it returns by the batches of a step.
+            self._losses.append(loss.detach() * trainer.accumulate_grad_batches)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a row and print it."""
@@ -87,7 +93,8 @@ class EpochLines(L.Callback):
         if better:
             self._best = value
         return (
-            f"epoch {row['epoch']:.0f}  step {row['step']:.0f}  train/loss {row['train/loss']:.4f}  "
+            f"epoch {row['epoch']:.0f}  step {row['step']:.0f}  "
+            f"train/loss {row['train/loss']:.4f}  "
             f"val/loss {row.get('val/loss', float('nan')):.4f}  {module.monitor} {value:.4f}"
             f"{' *' if better else '  '} {row['seconds']:.0f} s"
         )

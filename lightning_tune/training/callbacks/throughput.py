@@ -42,7 +42,12 @@ class Throughput(L.Callback):
         self._started = time.perf_counter()
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Batch, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Count a batch; log where Lightning logs. Token counts stay on the device until then."""
         mask = batch["attention_mask"]

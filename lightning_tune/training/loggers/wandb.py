@@ -248,7 +248,7 @@ class WandbRun(Logger):
         score = None if best.best_model_score is None else float(best.best_model_score)
         metadata = {"status": status, "monitor": best.monitor, "score": score}
         artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=metadata)
-        kept = str(_second_name(path, Path(run.sync_dir)))
+        kept = str(_second_name(path, Path(run.settings.sync_dir)))
         artifact.add_file(kept, name="best.ckpt", policy="immutable", skip_cache=True)
         run.log_artifact(artifact, aliases=["best"])
 
@@ -260,7 +260,7 @@ class WandbRun(Logger):
         if run is None or run.disabled:
             return
         atexit.unregister(self.close)
-        upload = f"upload it with: wandb sync {run.sync_dir}"
+        upload = f"upload it with: wandb sync {run.settings.sync_dir}"
         try:
             run.finish(exit_code=self._exit_code)
         except Exception as err:

@@ -1,0 +1,85 @@
+"""What a checkpoint brings to a command: its path, its run's config, its settings as defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lightning_tune.commands.settings import Setting
+from lightning_tune.errors import CheckpointError, ConfigError
+from lightning_tune.models.checkpoints import PACKAGE_KEY, require_known_class
+from lightning_tune.training.runs import newest_checkpoint, run_of
+
+NAMED = ("last", "best")
+"""Words that stand for a checkpoint of the newest run."""
+
+
+def find_checkpoint(command: str, settings: Sequence[Setting], root: str) -> str | None:
+    """Return the path of the checkpoint that a command was given; None where a fit has none.
+
+    Args:
+        command: fit, validate, test or predict.
+        settings: What the user gave.
+        root: Folder of the runs, where no setting names another.
+
+    Raises:
+        CheckpointError: if a command that needs a checkpoint was given none, or there is none.
+    """
+    named = [setting.value for setting in settings if setting.key == "ckpt_path"]
+    if not named or named[-1] is None:
+        if command == "fit":
+            return None
+        raise CheckpointError(
+            f"`{command}` needs a checkpoint: give --ckpt_path runs/RUN/checkpoints/best.ckpt, "
+            "or --ckpt_path best, the best of the newest run."
+        )
+    path = str(named[-1])
+    if path not in NAMED:
+        return path
+    roots = [s.value for s in settings if s.key == "trainer.default_root_dir"]
+    found = str(newest_checkpoint(str(roots[-1]) if roots else root, path))
+    print(f"ckpt_path={path:<7} {found}")
+    return found
+
+
+def run_config(checkpoint: str) -> list[str]:
+    """Return the flag that reads the config of a checkpoint's run, if it is there."""
+    run = run_of(checkpoint)
+    config = None if run is None else run / "config.yaml"
+    return ["--config", str(config)] if config is not None and config.is_file() else []
+
+
+def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int | None) -> None:
+    """Refuse to resume a run that has trained all its epochs.
+
+    Raises:
+        ConfigError: naming both numbers.
+    """
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    if max_epochs is not None and 0 <= max_epochs <= progress["processed"]:
+        raise ConfigError(
+            f"{path} has trained {progress['processed']} epochs and trainer.max_epochs is "
+            f"{max_epochs}: nothing is left to do; raise --trainer.max_epochs to go on."
+        )
+
+
+def parser_defaults(
+    checkpoint: Mapping[str, Any], settings: Sequence[Setting]
+) -> dict[str, dict[str, Any]]:
+    """Return a checkpoint's settings of model and data as defaults of the parser.
+
+    Raises:
+        CheckpointError: if it names a class that is neither ours nor the user's own word.
+    """
+    ours = checkpoint[PACKAGE_KEY]
+    model = dict(checkpoint["hyper_parameters"])
+    del model["labels"]  # linked from the data
+    words = {str(setting.value) for setting in settings}
+    specs = [model["objective"], *(model["metrics"] or {}).values()]
+    for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs)):
+        if class_path not in words:
+            require_known_class(class_path)
+    return {
+        "model": {"class_path": ours["class_path"], "init_args": model},
+        "data": {"init_args": ours.get("data", {})},
+    }
