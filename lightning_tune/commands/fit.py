@@ -54,7 +54,7 @@ SKIPPED = {
 }
 OPTIONS = {
     "-c, --config": "A YAML file or the bare name of a shipped config; any number, later ones win.",
-    "--ckpt_path": "A checkpoint, or `last`: the newest under trainer.default_root_dir.",
+    "--ckpt_path": "A checkpoint, or `last` or `best` of the newest run.",
     "--seed_everything": "Seed of all random numbers (42).",
     "--print_config": "Print the whole config and stop.",
     "--debug": "Show the traceback of an error.",

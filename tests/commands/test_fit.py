@@ -360,3 +360,63 @@ def test_two_ranks_share_one_run_folder(work, fit_args):
     assert [folder.name for folder in (work / "runs").iterdir()] == [the_run(work).name]
     assert (the_run(work) / "checkpoints" / "best.ckpt").is_file()
     assert json.loads((the_run(work) / "metrics.json").read_text())["val/accuracy"] >= 0
+
+
+def test_best_and_last_are_the_newest_runs_own(work, fit_args, capsys):
+    main(fit_args)
+    capsys.readouterr()
+    assert main(["test", "--ckpt_path=best", "--data.test=test.csv"]) == 0
+    assert "checkpoints/best.ckpt" in capsys.readouterr().out
+
+
+def test_the_last_checkpoint_is_the_last_epoch_even_if_it_was_no_better(work, fit_args):
+    main([*fit_args, "--model.lr=1e-9", "--trainer.max_epochs=3"])
+    checkpoints = the_run(work) / "checkpoints"
+    assert read_checkpoint(checkpoints / "last.ckpt")["epoch"] == 2
+    assert read_checkpoint(checkpoints / "best.ckpt")["epoch"] == 0
+
+
+def test_a_resumed_run_keeps_its_trainer_settings(work, fit_args):
+    main([*fit_args, "--trainer.log_every_n_steps=3"])
+    main(["fit", "--ckpt_path=last", "--trainer.max_epochs=3"])
+    config = yaml.safe_load((the_run(work) / "config.yaml").read_text())
+    assert config["trainer"]["log_every_n_steps"] == 3
+    assert config["trainer"]["max_epochs"] == 3
+
+
+def test_a_finished_run_says_that_nothing_is_left(work, fit_args, capsys):
+    main(fit_args)
+    capsys.readouterr()
+    assert "has trained 2 epochs and trainer.max_epochs is 2" in _error(
+        capsys, ["fit", "--ckpt_path=last"]
+    )
+
+
+def test_a_dry_run_leaves_nothing_behind(work, fit_args):
+    assert main([*fit_args, "--trainer.fast_dev_run=true"]) == 0
+    assert not (work / "runs").exists()
+
+
+def test_a_run_without_loggers_trains(work, fit_args):
+    assert main([*fit_args, "--trainer.logger=false"]) == 0
+    assert not (the_run(work) / "metrics.csv").exists()
+
+
+def test_a_checkpoint_that_names_a_foreign_class_imports_nothing(
+    work, fit_args, capsys, monkeypatch
+):
+    monkeypatch.syspath_prepend(work)
+    main(fit_args)
+    best = the_run(work) / "checkpoints" / "best.ckpt"
+    (work / "evil.py").write_text("open('ran', 'w').close()\nclass Bad: pass\n")
+    for place in ("objective", "class_path"):
+        checkpoint = torch.load(best, weights_only=True)
+        if place == "objective":
+            checkpoint["hyper_parameters"]["objective"]["class_path"] = "evil.Bad"
+        else:
+            checkpoint[PACKAGE_KEY]["class_path"] = "evil.Bad"
+        torch.save(checkpoint, work / "bad.ckpt")
+        capsys.readouterr()
+        message = _error(capsys, ["test", "--ckpt_path=bad.ckpt", "--data.test=test.csv"])
+        assert "evil.Bad, which is not ours" in message
+    assert not (work / "ran").exists()

@@ -5,17 +5,32 @@ from __future__ import annotations
 import csv
 import json
 import struct
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+import lightning as L
 import pytest
 import wandb
 from wandb.proto.wandb_internal_pb2 import ArtifactRecord, Record
 
+from lightning_tune.data.datamodule import TextDataModule
+from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointIO
+from lightning_tune.training.defaults import default_callbacks
+from lightning_tune.training.module import TextClassifier
+
 BLOCK, FILE_HEADER, FRAME_HEADER = 32768, 7, 7  # bytes of LevelDB's log format, as W&B has it
 FULL, LAST = 1, 4
+EXPECTED_WARNINGS = (  # Lightning's advice to a script, which the command line leaves out too
+    r".*does not have many workers.*",
+    r".*in eval mode at the start of training.*",
+    r".*Checkpoint directory .* exists and is not empty.*",
+    r".*isinstance\(treespec, LeafSpec\).*",
+    r".*callbacks used to create the checkpoint.*",
+)
 WORDS = {"good": ["great", "love", "best", "good"], "bad": ["worst", "poor", "wrong", "bad"]}
 
 
@@ -176,3 +191,94 @@ def add(values: dict[str, Any], items: Any) -> dict[str, Any]:
             inner = inner.setdefault(key, {})
         inner[keys[-1]] = json.loads(item.value_json)
     return values
+
+
+@dataclass
+class Trained:
+    """A fit from Python: its parts, and the folder it wrote into."""
+
+    module: TextClassifier
+    data: TextDataModule
+    trainer: L.Trainer
+    folder: Path
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.ckpt"
+
+
+LABELS = {
+    "binary": ["good", "bad"],
+    "multiclass": ["good", "bad", "odd"],
+    "multilabel": ["good", "good|odd", "bad", ""],
+    "regression": ["0.5", "1.5", "2.5", "4.0"],
+}
+
+
+@pytest.fixture
+def write_task(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function: a task kind -> a csv of 48 rows with text, other, label and weight."""
+
+    def write(kind: str, rows: int = 48) -> Path:
+        labels = LABELS[kind]
+        file = tmp_path / f"{kind}.csv"
+        with file.open("w", newline="") as opened:
+            out = csv.writer(opened)
+            out.writerow(["text", "other", "label", "weight"])
+            for row in range(rows):
+                word = ("great", "worst", "odd", "slow")[row % len(labels)]
+                text = f"film {row} is {word} {'very ' * (row % 3)}".strip()
+                out.writerow([text, f"about film {row}", labels[row % len(labels)], row % 2])
+        return file
+
+    return write
+
+
+@pytest.fixture
+def train(
+    tmp_path: Path, tiny_backbone: Callable[[str], Path], write_task: Callable[..., Path]
+) -> Callable[..., Trained]:
+    """Return a function that fits a tiny BERT on the rows of a task kind, as a script would."""
+
+    def fit(
+        kind: str = "binary",
+        *,
+        data: Mapping[str, Any] = MappingProxyType({}),
+        model: Mapping[str, Any] = MappingProxyType({}),
+        trainer: Mapping[str, Any] = MappingProxyType({}),
+        callbacks: Sequence[L.Callback] = (),
+        of: type[TextClassifier] = TextClassifier,
+        folder: str = "run",
+        ckpt_path: Path | None = None,
+    ) -> Trained:
+        for message in EXPECTED_WARNINGS:
+            warnings.filterwarnings("ignore", message=message)
+        L.seed_everything(1, verbose=False)
+        backbone = str(tiny_backbone("bert"))
+        settings = {
+            "tokenizer": backbone,
+            "max_length": 32,
+            "batch_size": 8,
+            "cache_dir": str(tmp_path / "cache"),
+            "label_separator": "|" if kind == "multilabel" else None,
+            "val_share": 0.25,
+        }
+        module_of_data = TextDataModule(str(write_task(kind)), **(settings | dict(data)))
+        module = of(backbone, module_of_data.label_set, **({"lr": 0.01} | dict(model)))
+        run = tmp_path / folder
+        default = {
+            "max_epochs": 2,
+            "accelerator": "cpu",
+            "default_root_dir": str(run),
+            "logger": False,
+            "enable_progress_bar": False,
+            "enable_model_summary": False,
+            "num_sanity_val_steps": 0,
+            "plugins": [WholeFileCheckpointIO()],
+        }
+        chosen = default_callbacks(module, callbacks, progress=False, rates=False)
+        made = L.Trainer(callbacks=chosen, **(default | dict(trainer)))
+        made.fit(module, datamodule=module_of_data, ckpt_path=ckpt_path, weights_only=True)
+        return Trained(module, module_of_data, made, run)
+
+    return fit
