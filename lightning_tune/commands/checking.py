@@ -151,9 +151,10 @@ class Checker:
             yield from self._made(bases, path, setting)
         elif not bases and not fits(hint, value, flag=setting.is_flag):
             yield _wrong(hint, path, setting)
-        elif value is not None and path in RULES:
+        elif path in RULES:
             holds, text = RULES[path]
-            if not holds(from_yaml(value) if setting.is_flag else value):
+            meant = from_yaml(value) if setting.is_flag and value else value
+            if meant is not None and not holds(meant):
                 yield f"{_named(path, setting)} {text}"
 
     def _fields(self, hint: type, path: str, setting: Setting) -> Iterator[str]:

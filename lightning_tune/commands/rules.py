@@ -43,10 +43,7 @@ RULES: Mapping[str, Rule] = {
         lambda seed: 0 <= seed < 2**32,
         "is outside 0 to 4294967295; choose another seed.",
     ),
-    "ckpt_path": (
-        lambda path: path not in ("", None),
-        "names no file; give the path of a checkpoint.",
-    ),
+    "ckpt_path": (lambda path: path != "", "names no file; give the path of a checkpoint."),
     "data.num_workers": (lambda count: count >= 0, "is below 0; 0 is usually the fastest."),
     "model.architecture": (
         lambda text: isinstance(from_yaml(text), Mapping),

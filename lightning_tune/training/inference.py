@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from lightning_tune.data.collation import CollateSettings, InMemoryRows, collate
-from lightning_tune.errors import DataError
+from lightning_tune.errors import CheckpointError, DataError
 from lightning_tune.models.backbones import LoadedTokenizer
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
 from lightning_tune.schema import Label, LabelSet
@@ -82,7 +82,7 @@ class LoadedClassifier:
         if isinstance(texts, str):
             raise DataError("texts is one string; give a list of texts: [text].")
         if not texts:
-            return torch.empty(0, self.labels.num_outputs)
+            return probabilities(torch.empty(0, self.labels.num_outputs), self.labels.kind)
         rows = InMemoryRows.of(self._encoder.encode(texts, pairs))
         order = np.argsort(-rows.longest, kind="stable")
         parts = []
@@ -109,6 +109,11 @@ def load(path: str | Path) -> LoadedClassifier:
     """
     checkpoint = read_checkpoint(path)
     ours = checkpoint[PACKAGE_KEY]
+    if "tokenizer" not in ours:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} holds no tokenizer and no data settings, as it was trained "
+            "without a TextDataModule; train with one, or answer with its module yourself."
+        )
     settings_of_module = dict(checkpoint["hyper_parameters"])
     for training_only in ("objective", "metrics"):  # their classes need not be importable here
         settings_of_module.pop(training_only)

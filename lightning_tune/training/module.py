@@ -147,7 +147,7 @@ class TextClassifier(L.LightningModule):
         encoder = build_encoder(
             self.backbone,
             self.label_set,
-            architecture=json.loads(self._architecture) if self._architecture else None,
+            architecture=_read_architecture(self._architecture),
             dropout=self.dropout_settings,
         )
         freeze(encoder, self.frozen_layers)
@@ -330,6 +330,17 @@ def _known_objective(objective: Objective | Mapping[str, Any]) -> Objective:
         return objective
     require_known_class(str(objective["class_path"]))
     return from_spec(objective)
+
+
+def _read_architecture(text: str | None) -> dict[str, Any] | None:
+    """Return an encoder's config from the JSON that a checkpoint holds."""
+    try:
+        found = None if text is None else json.loads(text)
+    except json.JSONDecodeError as err:
+        raise ConfigError(f"model.architecture is not JSON ({err}); a checkpoint fills it.") from err
+    if not isinstance(found, dict | None):
+        raise ConfigError(f"model.architecture={text!r} is no encoder config; leave it out.")
+    return found
 
 
 def dropout_is_on(module: nn.Module) -> bool:

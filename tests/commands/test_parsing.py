@@ -236,6 +236,7 @@ def test_correct_settings_of_every_kind_pass(work, fit_args, capsys):
         "--trainer.callbacks+=Timer",
         "--trainer.callbacks.interval=step",
         "--data.columns=null",
+        "--trainer.gradient_clip_val=null",
         "--model.optimizer={name: sgd}",
     ]
     with pytest.raises(SystemExit) as caught:

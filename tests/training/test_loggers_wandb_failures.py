@@ -186,8 +186,8 @@ def test_a_hanging_server_holds_the_process_for_the_timeout_only(account, monkey
     ended = time.time()
     assert done.returncode == 0, done.stderr
     waited, last_line = map(float, done.stdout.split()[:2])
-    assert waited < 8  # the timeout, and the start of W&B on a busy machine
-    assert ended - last_line < 8  # W&B's own telemetry would take 20
+    assert waited < 20  # the timeout, and the start of W&B on a busy machine; W&B itself waits 90
+    assert ended - last_line < 15  # W&B's own telemetry would take 20
     assert Path(HINT.search(done.stdout)[2]).is_dir()
 
 
