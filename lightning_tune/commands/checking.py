@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, get_args, get_origin
 
 from jsonargparse import ArgumentError, ArgumentParser
@@ -15,7 +16,6 @@ from lightning_tune.commands.rules import RULES, from_yaml
 from lightning_tune.commands.settings import Setting
 from lightning_tune.commands.signatures import (
     GROUPS,
-    Parameters,
     bases_in,
     describe,
     find_class,
@@ -39,18 +39,22 @@ SPEC = ("class_path", "init_args", "dict_kwargs")
 CONFIG_FILES = (".yaml", ".yml", ".json")
 
 
-def check_settings(command: str, settings: Sequence[Setting], top: Sequence[str]) -> None:
+def check_settings(
+    command: str, settings: Sequence[Setting], top: Sequence[str], chosen: Sequence[Setting] = ()
+) -> None:
     """Report every key that no setting answers to and every value of another type, all at once.
 
     Args:
         command: The command, for the message.
         settings: What was given, in its order.
         top: Names allowed at the top beside trainer, model and data.
+        chosen: What a run that is continued was made with; its classes have settings too.
 
     Raises:
         ConfigError: naming each key, its source, and the nearest key or the type there is.
     """
-    checker = Checker(settings, top)
+    checker = Checker([*chosen, *settings], top)
+    checker.remember(chosen)
     problems = [problem for setting in settings for problem in checker.problems(setting)]
     problems += checker.missing()
     if problems:
@@ -72,6 +76,12 @@ class Checker:
         self._top = top
         self._chosen: dict[str, type | None] = dict(group_classes())
         self._named: dict[str, Setting] = {}
+
+    def remember(self, settings: Sequence[Setting]) -> None:
+        """Note the classes that settings choose, and nothing that is wrong with them."""
+        for setting in settings:
+            list(self.problems(setting))
+        self._named.clear()
 
     def problems(self, setting: Setting) -> Iterator[str]:
         """Yield what is wrong with a setting, in whole sentences."""
@@ -104,18 +114,24 @@ class Checker:
         elif rest[0] == "class_path":
             yield from self._choose(bases, path, setting.value, setting)
             self._named[path] = setting
-        elif rest[0] not in ("help", "dict_kwargs"):
-            yield from self._argument(self._chosen.get(path), path, rest, setting)
+        elif rest[0] == "help":
+            return
+        elif path not in self._chosen:
+            yield f"{setting.source}: name the class of {path} before its settings: --{path} NAME."
+        else:
+            yield from self._argument(self._chosen[path], path, rest, setting)
 
     def _argument(
         self, kind: type | None, path: str, rest: Sequence[str], setting: Setting
     ) -> Iterator[str]:
         if kind is None:  # no class was chosen, or one that was reported already
             return
-        known: Parameters = parameters(kind)
+        known = parameters(kind)
         name, *deeper = rest
         if name in known.hints:
-            self._chosen.setdefault(f"{path}.{name}", known.default_classes.get(name))
+            default = known.default_classes.get(name)
+            if default is not None and issubclass(default, bases_in(known.hints[name])):
+                self._chosen.setdefault(f"{path}.{name}", default)
             yield from self._typed(known.hints[name], f"{path}.{name}", deeper, setting)
         elif not known.takes_others:
             yield _unknown(f"{path}.{name}", [*known.hints, *SPEC[:2]], setting)
@@ -143,17 +159,19 @@ class Checker:
         value = setting.value
         if isinstance(value, str) and value.endswith(CONFIG_FILES):
             return  # a file with the value, or a text: the parser knows
+        meant = from_yaml(value) if setting.is_flag and value else value
         bases = bases_in(hint)
         group = group_in(hint)
-        if group is not None and value is not None:
+        if bases and isinstance(value, str):
+            self._remember_name(bases, path, value)
+        if group is not None and (meant is not None or not fits(hint, None, flag=False)):
             yield from self._fields(group, path, setting)
         elif bases and not fits(without_classes(hint), value, flag=setting.is_flag):
             yield from self._made(bases, path, setting)
-        elif not bases and not fits(hint, value, flag=setting.is_flag):
+        elif group is None and not bases and not fits(hint, value, flag=setting.is_flag):
             yield _wrong(hint, path, setting)
         elif path in RULES:
             holds, text = RULES[path]
-            meant = from_yaml(value) if setting.is_flag and value else value
             if meant is not None and not holds(meant):
                 yield f"{_named(path, setting)} {text}"
 
@@ -206,6 +224,11 @@ class Checker:
         for name, inner in arguments.items():
             part = dataclasses.replace(setting, key=f"{path}.{name}", value=inner, is_flag=False)
             yield from self._argument(kind, path, [name], part)
+
+    def _remember_name(self, bases: tuple[type, ...], path: str, name: str) -> None:
+        """Remember a class, where its name may also be another text (trainer.strategy)."""
+        with suppress(ConfigError):
+            self._chosen[path] = find_class(name, bases)
 
     def _choose(
         self, bases: tuple[type, ...], path: str, name: Any, setting: Setting

@@ -22,6 +22,7 @@ from lightning_tune.commands.advice import choose
 from lightning_tune.commands.checking import check_settings
 from lightning_tune.commands.from_checkpoint import (
     check_not_finished,
+    chosen_classes,
     find_checkpoint,
     parser_defaults,
     run_config,
@@ -110,10 +111,11 @@ def main(name: str, args: Sequence[str]) -> int:
     origins = environment_flags(name, os.environ)
     args = expand_configs([*origins, *args])
     settings = given(args, origins)
-    check_settings(name, settings, TOP_LEVEL)
     checkpoint = find_checkpoint(name, settings, TRAINER_DEFAULTS["default_root_dir"])
+    resumed = run_config(checkpoint) if checkpoint is not None and name == "fit" else []
+    chosen = [] if checkpoint is None else [*chosen_classes(checkpoint), *given(resumed)]
+    check_settings(name, settings, TOP_LEVEL, chosen)
     if checkpoint is not None:
-        resumed = run_config(checkpoint) if name == "fit" else []
         args = [*resumed, *args, f"--ckpt_path={checkpoint}"]
     elif not _names_a_backbone(settings):
         raise ConfigError(

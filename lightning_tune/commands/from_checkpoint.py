@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from lightning_tune.commands.settings import Setting
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.checkpoints import PACKAGE_KEY, require_known_class
+from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
 from lightning_tune.training.runs import newest_checkpoint, run_of
 
 NAMED = ("last", "best")
@@ -34,6 +35,8 @@ def find_checkpoint(command: str, settings: Sequence[Setting], root: str) -> str
             "or --ckpt_path best, the best of the newest run."
         )
     path = str(named[-1])
+    if not path:
+        raise CheckpointError("ckpt_path='' names no file; give the path of a checkpoint.")
     if path not in NAMED:
         return path
     roots = [s.value for s in settings if s.key == "trainer.default_root_dir"]
@@ -47,6 +50,25 @@ def run_config(checkpoint: str) -> list[str]:
     run = run_of(checkpoint)
     config = None if run is None else run / "config.yaml"
     return ["--config", str(config)] if config is not None and config.is_file() else []
+
+
+def chosen_classes(path: str) -> list[Setting]:
+    """Return the classes that a checkpoint was made with, those that are known, as settings.
+
+    Raises:
+        CheckpointError: if it cannot be read.
+    """
+    checkpoint = read_checkpoint(path)
+    named = {
+        "model.class_path": checkpoint[PACKAGE_KEY]["class_path"],
+        "model.objective.class_path": checkpoint["hyper_parameters"]["objective"]["class_path"],
+    }
+    found = []
+    for key, class_path in named.items():
+        with suppress(CheckpointError):  # told later, unless the user names another
+            require_known_class(class_path)
+            found.append(Setting(key, class_path, path))
+    return found
 
 
 def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int | None) -> None:

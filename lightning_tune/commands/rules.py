@@ -38,12 +38,13 @@ def _are_devices(devices: Any) -> bool:
     return bool(devices) and (isinstance(devices, list) or devices >= -1)
 
 
+DURATION = ("weeks", "days", "hours", "minutes", "seconds")
+
 RULES: Mapping[str, Rule] = {
     "seed_everything": (
         lambda seed: 0 <= seed < 2**32,
         "is outside 0 to 4294967295; choose another seed.",
     ),
-    "ckpt_path": (lambda path: path != "", "names no file; give the path of a checkpoint."),
     "data.num_workers": (lambda count: count >= 0, "is below 0; 0 is usually the fastest."),
     "model.architecture": (
         lambda text: isinstance(from_yaml(text), Mapping),
@@ -78,5 +79,9 @@ RULES: Mapping[str, Rule] = {
     "trainer.max_epochs": (
         lambda count: count != 0,
         "trains nothing; `validate` measures a checkpoint.",
+    ),
+    "trainer.max_time": (
+        lambda time: not isinstance(time, dict) or time.keys() <= set(DURATION),
+        f"is no duration; write DD:HH:MM:SS, or a mapping of {', '.join(DURATION)}.",
     ),
 }

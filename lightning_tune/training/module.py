@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
 import lightning as L
@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision, Precision
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MetricCollection
 
 from lightning_tune.errors import CheckpointError, ConfigError
@@ -152,7 +152,9 @@ class TextClassifier(L.LightningModule):
         )
         freeze(encoder, self.frozen_layers)
         self.classifier = Classifier(encoder)
-        self.loss = Loss(self.label_set.kind, self.loss_settings, self._class_weights(None))
+        given = self.loss_settings.class_weights
+        weights = given if isinstance(given, list) else None  # "auto" needs the data: on_fit_start
+        self.loss = Loss(self.label_set.kind, self.loss_settings, weights)
         self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
 
     def on_fit_start(self) -> None:
@@ -279,7 +281,7 @@ class TextClassifier(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what answers need beside the weights: label set, tokenizer, data settings."""
         data = getattr(self._trainer, "datamodule", None)
-        if hasattr(data, "travelling"):
+        if data is not None and hasattr(data, "travelling"):
             self._travelling = data.travelling()
         checkpoint[PACKAGE_KEY] = {
             "format": FORMAT,
@@ -319,10 +321,6 @@ class TextClassifier(L.LightningModule):
         """Tokenizer and data settings that came with the checkpoint; empty before one was read."""
         return self._travelling
 
-    def _class_weights(self, _: None) -> Sequence[float] | None:
-        weights = self.loss_settings.class_weights
-        return weights if isinstance(weights, list) else None
-
 
 def _known_objective(objective: Objective | Mapping[str, Any]) -> Objective:
     """Return an objective, also from what a checkpoint holds, which may name known classes only."""
@@ -337,15 +335,12 @@ def _read_architecture(text: str | None) -> dict[str, Any] | None:
     try:
         found = None if text is None else json.loads(text)
     except json.JSONDecodeError as err:
-        raise ConfigError(f"model.architecture is not JSON ({err}); a checkpoint fills it.") from err
+        raise ConfigError(
+            f"model.architecture is not JSON ({err}); a checkpoint fills it."
+        ) from err
     if not isinstance(found, dict | None):
         raise ConfigError(f"model.architecture={text!r} is no encoder config; leave it out.")
     return found
-
-
-def dropout_is_on(module: nn.Module) -> bool:
-    """Whether every dropout layer of a module is in training mode."""
-    return all(layer.training for layer in module.modules() if isinstance(layer, nn.Dropout))
 
 
 def _settings(kind: type[Settings], value: Any) -> Settings:
@@ -368,6 +363,3 @@ def _plain(settings: Any) -> dict[str, Any]:
         key: list(value) if isinstance(value, tuple) else value
         for key, value in dataclasses.asdict(settings).items()
     }
-
-
-__all__ = ["TextClassifier", "dropout_is_on", "torch"]

@@ -84,7 +84,7 @@ FLAGS = [
     (["--model.lr"], "--model.lr needs a value after it."),
     (["--trainer.deterministic"], "--trainer.deterministic needs a value after it."),
     (["--ckpt_path"], "--ckpt_path needs a value after it."),
-    (["--ckpt_path="], "ckpt_path='' (from --ckpt_path) names no file; give the path of a checkpoint."),
+    (["--ckpt_path="], "ckpt_path='' names no file; give the path of a checkpoint."),
     (["--model.objective="], "model.objective (from --model.objective) is empty; give it settings, or leave it out."),
     (["-c"], "-c needs the name of a config after it."),
     # a value of another type

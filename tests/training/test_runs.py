@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lightning_tune.errors import CheckpointError
-from lightning_tune.training.runs import new_run, newest_checkpoint, run_of
+from lightning_tune.training.runs import discard_empty, new_run, newest_checkpoint, run_of
 
 
 def test_a_run_has_a_folder_of_its_own_for_its_owner_alone(tmp_path):
@@ -81,3 +81,21 @@ def test_no_checkpoint_at_all_is_said_with_the_folder(tmp_path):
         newest_checkpoint(str(tmp_path))
     assert str(tmp_path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_stayed_empty_is_removed_and_one_with_files_is_not(tmp_path):
+    empty, used = tmp_path / "empty", tmp_path / "used"
+    for folder in (empty, used):
+        folder.mkdir()
+    (used / "config.yaml").touch()
+    for folder in (empty, used, tmp_path / "missing"):
+        discard_empty(folder)
+    assert list(tmp_path.iterdir()) == [used]
+
+
+def test_the_newest_best_checkpoint_can_be_asked_for(tmp_path):
+    write(tmp_path, "a", age=0)
+    best = write(tmp_path, "a", age=30, name="best.ckpt")
+    assert newest_checkpoint(str(tmp_path), "best") == best
+    with pytest.raises(CheckpointError, match=r"ckpt_path=best: no run below .*/best\.ckpt"):
+        newest_checkpoint(str(tmp_path / "a"), "best")

@@ -119,7 +119,7 @@ class BestCheckpoint(RunCheckpoint):
 
 
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
-    """Save to an open file; torch's writer hides a full disk behind a RuntimeError, this does not."""
+    """Save to an open file; torch hides a full disk behind a RuntimeError, this does not."""
     try:
         torch.save(checkpoint, file)
     except RuntimeError as err:

@@ -57,7 +57,8 @@ class EpochLines(L.Callback):
 
     def __init__(self) -> None:
         self.history: list[dict[str, float]] = []
-        self._losses: list[Any] = []
+        self._loss: Any = 0.0
+        self._batches = 0
         self._started = 0.0
         self._best: float | None = None
 
@@ -73,25 +74,26 @@ class EpochLines(L.Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Keep the step's loss, on its device."""
+        """Add the step's loss, on its device."""
         loss = outputs["loss"] if isinstance(outputs, dict) else outputs
         if loss is not None:
             # Lightning divides the loss that it returns by the batches of a step.
-            self._losses.append(loss.detach() * trainer.accumulate_grad_batches)
+            self._loss += loss.detach() * trainer.accumulate_grad_batches
+            self._batches += 1
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a row and print it."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._losses:
+        if trainer.state.fn != "fit" or trainer.sanity_checking or not self._batches:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items()}
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "step": float(trainer.global_step),
             "seconds": time.perf_counter() - self._started,
-            "train/loss": float(sum(self._losses)) / len(self._losses),
+            "train/loss": float(self._loss) / self._batches,
             **{name: value for name, value in values.items() if name.startswith("val/")},
         }
-        self._losses.clear()
+        self._loss, self._batches = 0.0, 0
         self.history.append(row)
         if trainer.is_global_zero and isinstance(pl_module, TextClassifier):
             print(self._line(row, pl_module), flush=True)

@@ -53,6 +53,16 @@ def test_the_bar_shows_loss_metric_and_rates(train, terminal):
     assert "v_num" not in shown
 
 
+def test_eighty_columns_hold_both_rates(train, terminal, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    screen = terminal()
+    train(callbacks=[Progress()], trainer={"log_every_n_steps": 1, "enable_progress_bar": True})
+    shown = ESCAPE.sub("", screen.getvalue())
+    assert re.search(r"samples/s: \d+", shown)
+    assert re.search(r"tokens/s: \d+", shown)
+    assert "it/s" not in shown
+
+
 def test_the_rates_are_those_of_throughput(train, terminal):
     terminal()
     trained = train(callbacks=[Progress()], trainer={"enable_progress_bar": True})

@@ -1,0 +1,131 @@
+"""What a checkpoint brings to a command: its path, its run's config, its classes and settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from lightning_tune.commands.from_checkpoint import (
+    check_not_finished,
+    chosen_classes,
+    find_checkpoint,
+    parser_defaults,
+    run_config,
+)
+from lightning_tune.commands.settings import Setting
+from lightning_tune.errors import CheckpointError, ConfigError
+from lightning_tune.models.checkpoints import PACKAGE_KEY
+
+MODULE = "lightning_tune.training.module.TextClassifier"
+PLAIN = "lightning_tune.training.objectives.plain.Plain"
+
+
+def content(class_path: str = MODULE, objective: str = PLAIN, metric: str | None = None) -> dict:
+    metrics = {} if metric is None else {"mine": {"class_path": metric, "init_args": {}}}
+    return {
+        "state_dict": {},
+        "hyper_parameters": {
+            "lr": 0.5,
+            "labels": {"kind": "binary"},
+            "objective": {"class_path": objective, "init_args": {}},
+            "metrics": metrics,
+        },
+        "loops": {"fit_loop": {"epoch_progress": {"current": {"processed": 3}}}},
+        PACKAGE_KEY: {"class_path": class_path, "data": {"max_length": 16}},
+    }
+
+
+def write(path: Path, age: int = 0, **changes: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content(**changes), path)
+    os.utime(path, (1e9 - age, 1e9 - age))
+    return path
+
+
+def named(value: str | None, **more: str) -> list[Setting]:
+    others = [Setting(key.replace("__", "."), value, "flag") for key, value in more.items()]
+    return [*others, Setting("ckpt_path", value, "--ckpt_path")]
+
+
+def test_a_path_is_taken_as_it_is():
+    assert find_checkpoint("test", named("a.ckpt"), "runs") == "a.ckpt"
+
+
+@pytest.mark.parametrize("word", ["last", "best"])
+def test_a_word_means_the_newest_run(tmp_path, word, capsys):
+    write(tmp_path / "old" / "checkpoints" / f"{word}.ckpt", age=10)
+    newest = write(tmp_path / "new" / "checkpoints" / f"{word}.ckpt")
+    assert find_checkpoint("test", named(word), str(tmp_path)) == str(newest)
+    assert str(newest) in capsys.readouterr().out
+
+
+def test_a_word_looks_below_the_root_that_is_set(tmp_path, capsys):
+    newest = write(tmp_path / "mine" / "run" / "checkpoints" / "last.ckpt")
+    settings = named("last", trainer__default_root_dir=str(tmp_path / "mine"))
+    assert find_checkpoint("fit", settings, "runs") == str(newest)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("settings", [[], named(None)])
+def test_a_fit_needs_none_and_the_others_do(settings):
+    assert find_checkpoint("fit", settings, "runs") is None
+    with pytest.raises(CheckpointError, match="`test` needs a checkpoint"):
+        find_checkpoint("test", settings, "runs")
+
+
+def test_an_empty_path_is_refused():
+    with pytest.raises(CheckpointError, match="ckpt_path='' names no file"):
+        find_checkpoint("fit", named(""), "runs")
+
+
+def test_the_config_of_its_run_is_read_where_there_is_one(tmp_path):
+    path = write(tmp_path / "run" / "checkpoints" / "last.ckpt")
+    assert run_config(str(path)) == []
+    (tmp_path / "run" / "config.yaml").touch()
+    assert run_config(str(path)) == ["--config", str(tmp_path / "run" / "config.yaml")]
+    assert run_config(str(write(tmp_path / "alone.ckpt"))) == []
+
+
+def test_the_classes_of_a_checkpoint_are_settings(tmp_path):
+    path = str(write(tmp_path / "a.ckpt"))
+    assert [(one.key, one.value, one.source) for one in chosen_classes(path)] == [
+        ("model.class_path", MODULE, path),
+        ("model.objective.class_path", PLAIN, path),
+    ]
+
+
+def test_a_class_that_is_not_imported_is_not_chosen_for_the_user(tmp_path):
+    path = str(write(tmp_path / "a.ckpt", objective="this.would.run.Code"))
+    assert [one.key for one in chosen_classes(path)] == ["model.class_path"]
+
+
+@pytest.mark.parametrize(("most", "refused"), [(None, False), (-1, False), (4, False), (3, True)])
+def test_a_run_that_has_trained_all_its_epochs_is_not_resumed(most, refused):
+    if not refused:
+        check_not_finished(content(), "a.ckpt", most)
+        return
+    with pytest.raises(ConfigError) as caught:
+        check_not_finished(content(), "a.ckpt", most)
+    assert str(caught.value) == (
+        "a.ckpt has trained 3 epochs and trainer.max_epochs is 3: nothing is left to do; raise "
+        "--trainer.max_epochs to go on."
+    )
+
+
+def test_its_settings_are_defaults_but_for_the_linked_labels():
+    found = parser_defaults(content(), [])
+    assert found["model"]["class_path"] == MODULE
+    assert found["model"]["init_args"]["lr"] == 0.5
+    assert "labels" not in found["model"]["init_args"]
+    assert found["data"] == {"init_args": {"max_length": 16}}
+
+
+@pytest.mark.parametrize("what", ["class_path", "objective", "metric"])
+def test_a_class_of_anothers_is_made_only_where_the_user_names_it(what):
+    checkpoint = content(**{what: "this.would.run.Code"})
+    with pytest.raises(CheckpointError, match=r"this\.would\.run\.Code, which is not ours"):
+        parser_defaults(checkpoint, [])
+    parser_defaults(checkpoint, [Setting("x", "this.would.run.Code", "--x")])
