@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -48,9 +49,9 @@ DATA: dict[str, dict[str, str]] = {
 }
 
 
-def imdb_as_csv(data: Path, work: Path) -> dict[str, str]:
-    """Unpack the archive of review files into one csv a split, once."""
-    files = {split: work / f"imdb_{split}.csv" for split in ("train", "test")}
+def imdb_as_csv(data: Path, work: Path, rows_wanted: int | None) -> dict[str, str]:
+    """Unpack the archive of review files into one csv a split, once; so many rows of each."""
+    files = {split: work / f"imdb_{split}_{rows_wanted}.csv" for split in ("train", "test")}
     if not all(file.is_file() for file in files.values()):
         rows: dict[str, list[tuple[str, str]]] = {"train": [], "test": []}
         with tarfile.open(data / "imdb" / "aclImdb_labeled.tar.xz") as archive:
@@ -66,11 +67,16 @@ def imdb_as_csv(data: Path, work: Path) -> dict[str, str]:
                     rows[parts[1]].append((text, parts[2]))
         for split, file in files.items():
             with file.open("w", newline="", encoding="utf-8") as out:
-                csv.writer(out).writerows([("text", "label"), *sorted(rows[split])])
+                chosen = random.Random(42).sample(
+                    sorted(rows[split]), rows_wanted or len(rows[split])
+                )
+                csv.writer(out).writerows([("text", "label"), *chosen])
     return {split: str(file) for split, file in files.items()}
 
 
-def run(config: str, seed: int, data: Path, work: Path, extra: list[str]) -> dict[str, float]:
+def run(
+    config: str, seed: int, data: Path, work: Path, imdb_rows: int | None, extra: list[str]
+) -> dict[str, float]:
     """Fit and test once; return the metrics of validation and test, and the seconds of the fit."""
     root = work / config / str(seed)
     result = root / "result.json"
@@ -78,7 +84,7 @@ def run(config: str, seed: int, data: Path, work: Path, extra: list[str]) -> dic
         return json.loads(result.read_text())
     named = {split: str(data / file) for split, file in DATA[config].items()}
     if config == "imdb":
-        named = imdb_as_csv(data, work)
+        named = imdb_as_csv(data, work, imdb_rows)
     flags = [word for split, file in named.items() for word in (f"--data.{split}", file)]
     program = [sys.executable, "-m", "lightning_tune"]
     own = MINILM if config == "article" else []
@@ -117,11 +123,15 @@ def main() -> None:
     )
     parser.add_argument("--only", nargs="*", default=list(DATA), choices=list(DATA))
     parser.add_argument("--seeds", nargs="*", type=int, default=[42, 43, 44])
+    parser.add_argument("--imdb-rows", type=int, help="a random draw of IMDB, so many rows a split")
     parser.add_argument("extra", nargs="*", help="more flags for fit, after --")
     asked = parser.parse_args()
     asked.work.mkdir(parents=True, exist_ok=True)
     for config in asked.only:
-        runs = [run(config, seed, asked.data, asked.work, asked.extra) for seed in asked.seeds]
+        runs = [
+            run(config, seed, asked.data, asked.work, asked.imdb_rows, asked.extra)
+            for seed in asked.seeds
+        ]
         split = "test" if any(name.startswith("test/") for name in runs[0]) else "val"
         for name in runs[0]:
             if name == "seconds" or (

@@ -32,7 +32,8 @@ def test_the_task_kinds_own_metric_ranks(names, metric):
 
 
 def test_a_metric_that_a_config_names_ranks():
-    runs = [_run(metrics={"test/accuracy": 1.0}), _run(settings={"model.init_args.main_metric": "mcc"})]
+    named = {"model.init_args.main_metric": "mcc"}
+    runs = [_run(metrics={"test/accuracy": 1.0}), _run(settings=named)]
     assert main_metric(runs) == "mcc"
 
 
