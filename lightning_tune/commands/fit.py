@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from jsonargparse import dict_to_namespace
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -193,7 +193,8 @@ class TuneCLI(LightningCLI):
             return
         if self.subcommand == "fit":
             check_not_finished(self.stored, str(self.checkpoint), config.trainer.max_epochs)
-        data["labels"] = dict_to_namespace(self.stored[PACKAGE_KEY]["labels"])
+        labels = self.stored[PACKAGE_KEY]["labels"]
+        data["labels"] = Namespace(**labels)  # type: ignore[no-untyped-call]
         data["tokenizer"] = self.checkpoint
         model["architecture"] = self.stored["hyper_parameters"]["architecture"]
 
