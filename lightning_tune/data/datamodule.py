@@ -189,6 +189,15 @@ class TextDataModule(L.LightningDataModule):
         train = self._splits["train"]
         return list(label_counts(train, self.label_set).values()), len(train)
 
+    def mean_targets(self) -> list[float]:
+        """Return the mean target of train by output: shares of the examples, or one number."""
+        self.setup("fit")
+        train = self._splits["train"]
+        if self.label_set.kind != "regression":
+            counts, rows = self.class_counts()
+            return [count / rows for count in counts]
+        return [float(np.asarray(train.targets)[train.label_codes].mean())]
+
     def summary(self) -> DataSummary:
         """Count the splits that are set up."""
         splits = [self._splits[name] for name in SPLITS if name in self._splits]

@@ -28,16 +28,31 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder = encoder
 
-    def forward(self, batch: Batch) -> Tensor:
-        """Return logits [examples, outputs] float32."""
+    def forward(self, batch: Batch, embeddings: Tensor | None = None) -> Tensor:
+        """Answer a batch.
+
+        Args:
+            batch: Token sequences.
+            embeddings: [sequences, longest, width] to read in place of those that `embed` gives.
+
+        Returns:
+            Logits [examples, outputs] float32.
+        """
         inputs = {
-            name: batch[name]
-            for name in ("input_ids", "attention_mask", "token_type_ids")
-            if name in batch
+            name: batch[name] for name in ("attention_mask", "token_type_ids") if name in batch
         }
+        if embeddings is None:
+            inputs["input_ids"] = batch["input_ids"]
+        else:
+            inputs["inputs_embeds"] = embeddings
         logits: Tensor = self.encoder(**inputs).logits.float()
         window_of = batch.get("window_of")
         return logits if window_of is None else pool_windows(logits, window_of)
+
+    def embed(self, batch: Batch) -> Tensor:
+        """Look the word embeddings up, [sequences, longest, width] float32."""
+        found: Tensor = self.encoder.get_input_embeddings()(batch["input_ids"])
+        return found
 
 
 def pool_windows(logits: Tensor, window_of: Tensor) -> Tensor:

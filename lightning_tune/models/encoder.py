@@ -6,12 +6,13 @@ import copy
 import json
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.backbones import not_found, resolve
@@ -119,6 +120,42 @@ def max_positions(config: PreTrainedConfig) -> int | None:
         return None
     counts_from_padding = config.model_type in _COUNTS_FROM_PADDING
     return positions - int(config.pad_token_id or 0) - 1 if counts_from_padding else positions
+
+
+def start_at_base_rates(
+    model: PreTrainedModel,
+    kind: TaskKind,
+    mean_targets: Sequence[float],
+    positive_weights: Tensor | None = None,
+) -> None:
+    """Set the bias of a new head so that it first answers with the means of train.
+
+    From a bias of zero, a multi-label task with rare labels starts by pushing all its logits down
+    together, and the encoder follows until all texts look alike to it. A head whose bias is not
+    zero was trained before and stays as it is. The remedy is Lin et al. 2017's (section 4.1,
+    https://arxiv.org/abs/1708.02002).
+
+    Args:
+        model: The encoder with its head.
+        kind: multilabel or regression.
+        mean_targets: Mean target of each output in train: a share of the examples, or a number.
+        positive_weights: Weight of each label's positive side in the loss, [outputs] float32.
+    """
+    outputs = [
+        module
+        for name, module in model.named_modules()
+        if is_head(model, name) and isinstance(module, nn.Linear)
+    ]
+    bias = outputs[-1].bias if outputs else None
+    if bias is None or bias.is_meta or bias.count_nonzero():
+        return
+    start = torch.tensor(mean_targets, dtype=torch.float32)
+    if kind == "multilabel":
+        start = torch.logit(start, eps=1e-4)
+        if positive_weights is not None:
+            start = start + positive_weights.cpu().clamp_min(1e-4).log()
+    with torch.no_grad():
+        bias.copy_(start)
 
 
 def layer_index(name: str) -> int | None:

@@ -25,6 +25,7 @@ from lightning_tune.models.encoder import (
     architecture_of,
     build_encoder,
     max_positions,
+    start_at_base_rates,
 )
 from lightning_tune.schema import LabelSet
 from lightning_tune.training import metrics as task_metrics
@@ -158,28 +159,35 @@ class TextClassifier(L.LightningModule):
         self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
 
     def on_fit_start(self) -> None:
-        """Weigh classes by their counts in train, and put every module into training mode."""
-        data = getattr(self.trainer, "datamodule", None)
-        if self.loss_settings.class_weights == "auto":
-            if data is None or not hasattr(data, "class_counts"):
-                raise ConfigError(
-                    "loss.class_weights='auto' needs the counts of a TextDataModule; give a list."
-                )
-            counts, rows = data.class_counts()
-            self.loss = Loss(
-                self.label_set.kind,
-                self.loss_settings,
-                auto_weights(self.label_set.kind, counts, rows),
-            ).to(self.device)
+        """Put every module into training mode: pretrained encoders come in evaluation mode."""
         self.classifier.train()
 
     def setup(self, stage: str) -> None:
-        """Refuse sequences longer than the encoder's positions before any work is done on them."""
+        """Fit the model to the data before any work is done: length, class weights, head."""
         data = getattr(self.trainer, "datamodule", None)
         wanted = getattr(data, "max_length", None)
         if wanted is not None:
             self.configure_model()
             self.check_length(wanted)
+        if stage == "fit":
+            self._start_from_counts(data)
+
+    def _start_from_counts(self, data: Any) -> None:
+        """Weigh classes by their counts in train, and start the head at their base rates."""
+        if not hasattr(data, "class_counts"):
+            if self.loss_settings.class_weights == "auto":
+                raise ConfigError(
+                    "loss.class_weights='auto' needs the counts of a TextDataModule; give a list."
+                )
+            return
+        kind = self.label_set.kind
+        if self.loss_settings.class_weights == "auto":
+            weights = auto_weights(kind, *data.class_counts())
+            self.loss = Loss(kind, self.loss_settings, weights)
+        if kind in ("multilabel", "regression"):
+            start_at_base_rates(
+                self.classifier.encoder, kind, data.mean_targets(), self.loss.class_weights
+            )
 
     def check_length(self, wanted: int) -> None:
         """Refuse sequences that the encoder has no positions for.

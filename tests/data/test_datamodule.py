@@ -331,6 +331,7 @@ def test_class_counts_are_those_of_the_training_examples(make, files):
     dm = make(files["train"], val_share=0.2)
     counts, rows = dm.class_counts()
     assert (counts, rows) == ([16, 32], 48)
+    assert dm.mean_targets() == pytest.approx([1 / 3, 2 / 3])
 
 
 def test_what_travels_in_a_checkpoint_is_plain_and_rebuilds_the_data(make, files, monkeypatch):

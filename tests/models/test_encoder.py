@@ -19,6 +19,7 @@ from lightning_tune.models.encoder import (
     is_head,
     layer_index,
     max_positions,
+    start_at_base_rates,
 )
 from lightning_tune.schema import LabelSet
 
@@ -321,3 +322,49 @@ def test_transformers_logging_is_as_before_after_loading(tiny_backbone):
     finally:
         logging.set_verbosity_warning()
         logging.enable_progress_bar()
+
+
+@each_family
+def test_a_multilabel_head_first_answers_with_the_base_rates(family, tiny_backbone):
+    labels = LabelSet("multilabel", ("a", "b", "c"))
+    model = build_encoder(str(tiny_backbone(family)), labels).eval()
+    head = [parameter for name, parameter in model.named_parameters() if is_head(model, name)]
+    with torch.no_grad():
+        [parameter.zero_() for parameter in head if parameter.ndim == 2]
+    start_at_base_rates(model, "multilabel", [0.5, 0.01, 0.2])
+    assert answer(model).sigmoid().tolist() == [pytest.approx([0.5, 0.01, 0.2], rel=1e-4)] * 2
+
+
+def test_a_regression_head_first_answers_with_the_mean(tiny_backbone):
+    model = build_encoder(str(tiny_backbone("bert")), LabelSet("regression"))
+    start_at_base_rates(model, "regression", [2.7])
+    assert model.classifier.bias.item() == pytest.approx(2.7)
+
+
+def test_positive_weights_move_the_start_to_the_constant_of_least_loss(tiny_backbone):
+    labels = LabelSet("multilabel", ("a", "b"))
+    model = build_encoder(str(tiny_backbone("bert")), labels)
+    weights = torch.tensor([3.0, 0.5])
+    targets = torch.tensor([[1.0, 1.0]] + [[0.0, 1.0]] * 2 + [[0.0, 0.0]] * 7)
+    start_at_base_rates(model, "multilabel", [0.1, 0.3], weights)
+    bias = model.classifier.bias.detach().requires_grad_()
+    logits = bias.expand(10, 2)
+    torch.nn.functional.binary_cross_entropy_with_logits(
+        logits, targets, pos_weight=weights
+    ).backward()
+    assert bias.grad.tolist() == pytest.approx([0, 0], abs=1e-7)
+
+
+def test_labels_of_every_example_or_of_none_keep_a_finite_start(tiny_backbone):
+    model = build_encoder(str(tiny_backbone("bert")), LabelSet("multilabel", ("a", "b")))
+    start_at_base_rates(model, "multilabel", [0.0, 1.0])
+    assert model.classifier.bias.isfinite().all()
+    assert model.classifier.bias.tolist() == pytest.approx([-9.2102, 9.2102], rel=1e-3)
+
+
+def test_a_head_that_was_trained_keeps_its_bias(tiny_backbone):
+    model = build_encoder(str(tiny_backbone("bert")), LabelSet("multilabel", ("a", "b")))
+    with torch.no_grad():
+        model.classifier.bias.copy_(torch.tensor([0.3, 0.0]))
+    start_at_base_rates(model, "multilabel", [0.1, 0.1])
+    assert model.classifier.bias.tolist() == pytest.approx([0.3, 0.0])

@@ -167,6 +167,40 @@ def test_automatic_class_weights_are_those_of_the_training_rows(train, write_tas
     assert expected[0] > expected[1]
 
 
+def still(train, kind: str, **more):
+    """Train with a rate that moves nothing."""
+    return train(kind, model={"lr": 1e-30}, trainer={"max_epochs": 1}, **more)
+
+
+def test_a_new_head_starts_at_the_base_rates_of_train(train):
+    trained = still(train, "multilabel")
+    targets = [
+        trained.data.train_data[row]["target"] for row in range(len(trained.data.train_data))
+    ]
+    shares = np.mean(targets, axis=0)
+    bias = trained.module.classifier.encoder.classifier.bias.detach()
+    assert bias.sigmoid().tolist() == pytest.approx(shares.tolist(), rel=1e-5)
+    numbers = still(train, "regression", folder="numbers")
+    split = numbers.data.train_data
+    mean = np.mean([float(split[row]["label"]) for row in range(len(split))])
+    assert numbers.module.classifier.encoder.classifier.bias.item() == pytest.approx(mean)
+
+
+def test_a_tuned_head_goes_on_from_where_it_was(train):
+    first = train("multilabel")
+    tuned = first.module.classifier.encoder.classifier.bias.detach().clone()
+    again = still(train, "multilabel", of=from_checkpoint(first.best), folder="again")
+    stored = torch.load(first.best, weights_only=True)["state_dict"]
+    bias = again.module.classifier.encoder.classifier.bias.detach()
+    assert torch.equal(bias, stored["classifier.encoder.classifier.bias"])
+    assert tuned.count_nonzero() == len(tuned)
+
+
+def from_checkpoint(path):
+    """Return a module that starts from a checkpoint instead of the backbone it is given."""
+    return lambda backbone, labels, **settings: TextClassifier(str(path), labels, **settings)
+
+
 def test_automatic_class_weights_need_counts(train):
     trained = train()
     loss = LossSettings(class_weights="auto")
