@@ -31,6 +31,10 @@ COMMANDS: Mapping[str, Command] = {
         "measure a checkpoint on the test split, with a report", "lightning_tune.commands.fit"
     ),
     "predict": Command("label new texts with a checkpoint", "lightning_tune.commands.fit"),
+    "merge": Command(
+        "write what LoRA and its like trained as a whole checkpoint",
+        "lightning_tune.commands.merge",
+    ),
     "dashboard": Command(
         "compare runs on one HTML page, or lay out a W&B workspace",
         "lightning_tune.commands.dashboard",

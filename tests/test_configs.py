@@ -15,7 +15,8 @@ from lightning_tune.cli import main
 from lightning_tune.commands.settings import shipped_configs
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 
-OVERLAYS = ("tensorboard", "wandb")  # for any run: they train nothing by themselves
+TRACKERS = ("tensorboard", "wandb")
+OVERLAYS = (*TRACKERS, "robust")  # for any run: they train nothing by themselves
 RECIPES = sorted(shipped_configs().keys() - set(OVERLAYS))
 
 GOOD = ("great", "love", "best", "good")
@@ -200,7 +201,8 @@ def test_every_figure_of_a_header_is_filled_in(name):
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_header_of_an_overlay_tells_purpose_and_command(name):
     assert re.match(r"[A-Z].{20,}", header(name))
-    assert command(name) == ["fit", "-c", "quickstart", "-c", name]
+    start = ["fit", "-c", "quickstart"] if name in TRACKERS else ["test", "--ckpt_path", "best"]
+    assert command(name) == [*start, "-c", name]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -261,7 +263,7 @@ def test_imdb_reads_its_texts_in_windows(work, tiny_backbone, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
+@pytest.mark.parametrize("overlay", TRACKERS)
 def test_an_overlay_adds_its_logger_to_a_recipe(overlay, work, capsys):
     with pytest.raises(SystemExit) as caught:
         main(["fit", "-c", "quickstart", "-c", overlay, "--print_config"])

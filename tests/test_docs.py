@@ -15,6 +15,7 @@ import yaml
 
 from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.dashboard import dashboard
+from lightning_tune.commands.merge import merge
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.models.checkpoints import read_checkpoint
 
@@ -170,8 +171,9 @@ def commands() -> list:
 
 
 def flags_of(command: str) -> set[str]:
-    if command == "dashboard":
-        return {f"--{name}" for name in inspect.signature(dashboard).parameters}
+    functions = {"dashboard": dashboard, "merge": merge}
+    if command in functions:
+        return {f"--{name}" for name in inspect.signature(functions[command]).parameters}
     own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}
     return own | set(dotted_flags()) if command in ("fit", "validate", "test", "predict") else set()
 

@@ -261,6 +261,7 @@ class TuneCLI(LightningCLI):
         summary = self.datamodule.summary()
         if self.trainer.is_global_zero:
             summary.render()
+            print(f"trained          {self.model.trained_weights}")
             for sink in self.trainer.loggers:
                 if hasattr(sink, "log_data_summary"):
                     sink.log_data_summary(summary.to_dict())
@@ -321,11 +322,11 @@ def _names_a_backbone(settings: Sequence[Setting]) -> bool:
 
 
 def _run_name(command: str, args: Sequence[str]) -> str:
-    """Name a run after its first config that is not a tracker's, or else its command."""
+    """Name a run after its first config that is no overlay, or else its command."""
     for flag, value in itertools.pairwise([*args, ""]):
         name, equals, inline = flag.partition("=")
         stem = Path(inline if equals else value).stem
-        if name in ("-c", "--config") and stem not in ("wandb", "tensorboard"):
+        if name in ("-c", "--config") and stem not in ("wandb", "tensorboard", "robust"):
             return stem
     return command
 

@@ -59,10 +59,10 @@ def chosen_classes(path: str) -> list[Setting]:
         CheckpointError: if it cannot be read.
     """
     checkpoint = read_checkpoint(path)
-    named = {
-        "model.class_path": checkpoint[PACKAGE_KEY]["class_path"],
-        "model.objective.class_path": checkpoint["hyper_parameters"]["objective"]["class_path"],
-    }
+    named = {"model.class_path": checkpoint[PACKAGE_KEY]["class_path"]}
+    for key in ("objective", "tuning"):
+        spec = checkpoint["hyper_parameters"].get(key)
+        named |= {f"model.{key}.class_path": spec["class_path"]} if spec else {}
     found = []
     for key, class_path in named.items():
         with suppress(CheckpointError):  # told later, unless the user names another
@@ -75,8 +75,13 @@ def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int
     """Refuse to resume a run that has trained all its epochs.
 
     Raises:
-        ConfigError: naming both numbers.
+        ConfigError: naming both numbers; or if it is no checkpoint of a training.
     """
+    if "loops" not in checkpoint:
+        raise ConfigError(
+            f"{path} holds no state of a training, as `merge` writes it; start a new run with it "
+            "as model.backbone."
+        )
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
     if max_epochs is not None and 0 <= max_epochs <= progress["processed"]:
         raise ConfigError(
@@ -97,8 +102,8 @@ def parser_defaults(
     model = dict(checkpoint["hyper_parameters"])
     del model["labels"]  # linked from the data
     words = {str(setting.value) for setting in settings}
-    specs = [model["objective"], *(model["metrics"] or {}).values()]
-    for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs)):
+    specs = [model["objective"], model.get("tuning"), *(model["metrics"] or {}).values()]
+    for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs if spec)):
         if class_path not in words:
             require_known_class(class_path)
     return {

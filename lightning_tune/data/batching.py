@@ -105,6 +105,18 @@ class BucketSampler(DistributedSampler[list[int]]):
         """Leave out the first batches of the next pass, which a resumed run has seen already."""
         self._skipped = batches
 
+    def examples_of_step(self, step: int, batches: int, limit: int) -> int:
+        """Return how many examples an optimizer step of this epoch sees, on all ranks together.
+
+        Args:
+            step: The step, counted from 0 in the epoch.
+            batches: Batches that each rank accumulates for a step.
+            limit: Batches of the epoch on each rank.
+        """
+        first, last = step * batches, min((step + 1) * batches, limit)
+        taken = self._plan()[first * self.num_replicas : last * self.num_replicas]
+        return sum(map(len, taken))
+
     def _plan(self) -> list[NDArray[np.intp]]:
         """Return the batches of all ranks in turn, those of one step next to each other."""
         epoch = self.epoch if self.shuffle else 0

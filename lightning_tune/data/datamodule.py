@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 from lightning_tune.data.batching import BatchSettings, BucketSampler
 from lightning_tune.data.building import build_or_open
 from lightning_tune.data.collation import CollateSettings
+from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_a_step
 from lightning_tune.data.holdout import hold_out
 from lightning_tune.data.labels import recognise
 from lightning_tune.data.sources import companion_splits, open_source
@@ -72,7 +73,10 @@ class TextDataModule(L.LightningDataModule):
         window_stride: Tokens that two neighbouring windows share.
         max_windows: Most windows of one text, at least 1.
         batch_size: Examples a batch, at least 1.
-        batch_tokens: Most tokens a batch, padding included; null: batches of batch_size examples.
+        batch_tokens: Most tokens a batch, padding included; null: batches of batch_size examples;
+            auto: as many as fit the memory and gain speed, found before training.
+        effective_batch: Examples of one optimizer step, over all devices, which decides how many
+            batches are accumulated; null: what trainer.accumulate_grad_batches makes of batch_size.
         eval_batch_size: Examples a batch in validation, test and predict; null: as in training.
         num_workers: Processes that collate batches, at least 0; 0 is usually the fastest.
         seed: Decides about the held-out share and the order of batches; null: seed_everything's.
@@ -113,7 +117,8 @@ class TextDataModule(L.LightningDataModule):
         window_stride: int = 32,
         max_windows: int = 8,
         batch_size: int = 32,
-        batch_tokens: int | None = None,
+        batch_tokens: int | Literal["auto"] | None = None,
+        effective_batch: int | None = None,
         eval_batch_size: int | None = None,
         num_workers: int = 0,
         seed: int | None = None,
@@ -141,15 +146,24 @@ class TextDataModule(L.LightningDataModule):
             label_may_be_empty=task == "multilabel" or label_separator is not None,
         )
         self._encoding = EncodingSettings(max_length, truncation, window_stride, max_windows)
-        self._batching = BatchSettings(batch_size, batch_tokens)
-        self._eval_batching = (
-            self._batching if eval_batch_size is None else BatchSettings(eval_batch_size)
-        )
+        if effective_batch is not None and effective_batch < 1:
+            raise ConfigError(
+                f"effective_batch={effective_batch} must be at least 1; raise data.effective_batch."
+            )
+        self.effective_batch = effective_batch
+        self.use_batch_tokens(batch_tokens)
         self.max_length = max_length
         self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer texts than ranks
         self._label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self._stores: dict[Split, TokenStore] = {}
         self._splits: dict[Split, TokenizedSplit] = {}
+
+    def use_batch_tokens(self, tokens: int | Literal["auto"] | None) -> None:
+        """Make batches of at most this many tokens from now on; a checkpoint will say so too."""
+        self.batch_tokens = self._settings["batch_tokens"] = tokens
+        size, evaluating = self._settings["batch_size"], self._settings["eval_batch_size"]
+        self._batching = BatchSettings(size, None if tokens == "auto" else tokens)
+        self._eval_batching = self._batching if evaluating is None else BatchSettings(evaluating)
 
     @property
     def train_data(self) -> TokenizedSplit | None:
@@ -252,6 +266,36 @@ class TextDataModule(L.LightningDataModule):
         for split in wanted[stage]:
             if split not in self._splits:
                 self._open(split)
+        if stage == "fit" and self.trainer is not None and self.batch_tokens != "auto":
+            self.accumulate(self.trainer)
+
+    def accumulate(self, trainer: L.Trainer) -> None:
+        """Let a trainer accumulate the batches of the effective batch, where one is stated.
+
+        Raises:
+            ConfigError: if no number of batches makes it, or the trainer was told another one.
+        """
+        if self.effective_batch is None:
+            return
+        if self._batching.tokens is None:
+            size = self._settings["batch_size"]
+            count = batches_a_step(self.effective_batch, size, trainer.world_size)
+        else:
+            examples = len(self._splits["train"])
+            batches = self.batches_of_an_epoch(self._batching.tokens, trainer)
+            count = nearest_batches_a_step(self.effective_batch, examples, batches)
+            _tell_step(self.effective_batch, count, examples * count / batches)
+        told = trainer.accumulate_grad_batches
+        if told not in (1, count):
+            raise ConfigError(
+                f"trainer.accumulate_grad_batches={told} contradicts data.effective_batch="
+                f"{self.effective_batch}, which takes {count}; leave one of them out."
+            )
+        trainer.accumulate_grad_batches = count
+
+    def batches_of_an_epoch(self, tokens: int, trainer: L.Trainer | None = None) -> int:
+        """Return how many batches of at most this many tokens each rank has in an epoch."""
+        return len(self._sampler("train", BatchSettings(tokens=tokens), trainer))
 
     def _is_named(self, split: Split) -> bool:
         return self._spec(split) is not None or (split == "val" and self._spec("train") is not None)
@@ -334,6 +378,11 @@ class TextDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, Tensor]]:
         """Batches of the training split, in another order each epoch."""
+        if self.batch_tokens == "auto":
+            raise ConfigError(
+                "data.batch_tokens=auto is found before training, by the callback FindBatch among "
+                "default_callbacks; add it to the trainer's callbacks, or give a number."
+            )
         return self._loader("train", self._batching)
 
     def val_dataloader(self) -> DataLoader[dict[str, Tensor]]:
@@ -352,14 +401,7 @@ class TextDataModule(L.LightningDataModule):
         split = self._splits[name]
         trainer = self.trainer
         on_cuda = trainer is not None and trainer.strategy.root_device.type == "cuda"
-        sampler = BucketSampler(
-            split.longest,
-            split.windows,
-            settings=settings,
-            shuffle=name == "train",
-            seed=self.seed,
-            **((trainer and trainer.distributed_sampler_kwargs) or {}),
-        )
+        sampler = self._sampler(name, settings, trainer)
         if trainer is not None:
             sampler.set_epoch(
                 trainer.current_epoch
@@ -380,6 +422,19 @@ class TextDataModule(L.LightningDataModule):
             persistent_workers=workers > 0,
             pin_memory=on_cuda,
             generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def _sampler(
+        self, name: Split, settings: BatchSettings, trainer: L.Trainer | None
+    ) -> BucketSampler:
+        split = self._splits[name]
+        return BucketSampler(
+            split.longest,
+            split.windows,
+            settings=settings,
+            shuffle=name == "train",
+            seed=self.seed,
+            **((trainer and trainer.distributed_sampler_kwargs) or {}),
         )
 
 
@@ -404,6 +459,14 @@ def _tell_bad_rows(split: Split, store: TokenStore) -> None:
             shown,
             more,
         )
+
+
+@rank_zero_only
+def _tell_step(wanted: int, batches: int, mean: float) -> None:
+    print(
+        f"effective batch  {batches} batches a step, {mean:.1f} examples on average "
+        f"(data.effective_batch={wanted}; batches of equal tokens differ in examples)"
+    )
 
 
 @rank_zero_only

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -128,6 +129,14 @@ class LoadedTokenizer:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
         return asdict(self)
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of padding and special tokens, but for the unknown word's, which stands for text."""
+        unknown = self.config.get("unk_token")
+        added = json.loads(self.json)["added_tokens"]
+        special = (token for token in added if token["special"] and token["content"] != unknown)
+        return frozenset({self.pad_id, *(int(token["id"]) for token in special)})
 
 
 def load_tokenizer(name: str) -> LoadedTokenizer:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -17,6 +16,9 @@ from torch import Tensor, nn
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.backbones import not_found, resolve
 from lightning_tune.models.checkpoints import PACKAGE_KEY, is_checkpoint, read_checkpoint
+from lightning_tune.models.naming import is_head
+from lightning_tune.models.partial import BACKBONE_KEY, check_digest, completed, digest
+from lightning_tune.models.peft import Full, Tuning, as_tuning
 from lightning_tune.schema import LabelSet, TaskKind
 
 if TYPE_CHECKING:
@@ -76,26 +78,30 @@ def build_encoder(
     *,
     architecture: Mapping[str, Any] | None = None,
     dropout: DropoutSettings = DropoutSettings(),
+    tuning: Tuning = Full(),  # noqa: B008 - no settings
 ) -> PreTrainedModel:
     """Build the encoder with its classification head, in training mode and fp32.
 
     Args:
         backbone: A hub name, a folder or one of our checkpoints, whose weights start the training.
         labels: What the head answers.
-        architecture: The encoder's config as plain values; given, no file is read and the weights
-            are random, to be loaded from a checkpoint afterwards.
+        architecture: The encoder's config as plain values, where a checkpoint is loaded
+            afterwards; unless the tuning is partial no file is read, and the weights are random.
         dropout: Probabilities that differ from the encoder's own.
+        tuning: Which weights are trained, and what is added for it.
 
     Raises:
-        ConfigError: if the backbone is not found or is no encoder that can classify sequences.
+        ConfigError: if the backbone is not found, is no encoder that can classify sequences, or
+            cannot take the tuning.
         CheckpointError: if the backbone is a checkpoint that cannot be used.
     """
-    if architecture is not None:
+    if architecture is not None and not tuning.partial:
         model = _from_architecture(architecture, labels, dropout)
     elif is_checkpoint(backbone):
-        model = _from_checkpoint(backbone, labels, dropout)
+        model = _from_checkpoint(backbone, labels, dropout, tuning, quiet=architecture is not None)
     else:
-        model = _from_pretrained(backbone, labels, dropout)
+        model = _from_pretrained(backbone, labels, dropout, architecture)
+        tuning.apply(model)
     model.train()
     return model
 
@@ -158,39 +164,6 @@ def start_at_base_rates(
         bias.copy_(start)
 
 
-def layer_index(name: str) -> int | None:
-    """Return which encoder layer a parameter belongs to, by its name; None outside the layers.
-
-    ALBERT's layers share their parameters, which count as layer 0.
-
-    >>> layer_index("bert.encoder.layer.3.attention.self.query.weight")
-    3
-    >>> layer_index("classifier.weight") is None
-    True
-    """
-    found = re.search(r"\.(?:layer|layers|albert_layer_groups)\.(\d+)\.", name)
-    return int(found.group(1)) if found else None
-
-
-def is_head(model: PreTrainedModel, name: str) -> bool:
-    """Whether a parameter belongs to the classification head and not to the pretrained encoder."""
-    return not name.startswith(f"{model.base_model_prefix}.")
-
-
-def is_embedding(name: str) -> bool:
-    """Whether a parameter stands below all layers: embeddings, their projection, shared positions.
-
-    >>> is_embedding("mpnet.encoder.relative_attention_bias.weight")
-    True
-    >>> is_embedding("bert.pooler.dense.weight"), is_embedding("deberta.encoder.layer.0.x.bias")
-    (False, False)
-    """
-    if layer_index(name) is not None:
-        return False
-    shared = r"embed|\.relative_attention_bias\.|^deberta\.encoder\."
-    return re.search(shared, name) is not None
-
-
 def _prepare_config(config: PreTrainedConfig, labels: LabelSet, dropout: DropoutSettings) -> None:
     names = list(labels.names) or ["score"]
     config.num_labels = labels.num_outputs
@@ -213,12 +186,20 @@ def _prepare_config(config: PreTrainedConfig, labels: LabelSet, dropout: Dropout
             setattr(config, name, value)
 
 
-def _from_pretrained(backbone: str, labels: LabelSet, dropout: DropoutSettings) -> PreTrainedModel:
+def _from_pretrained(
+    backbone: str,
+    labels: LabelSet,
+    dropout: DropoutSettings,
+    architecture: Mapping[str, Any] | None = None,
+) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     folder = resolve(backbone)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        if architecture is None:
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        else:
+            config = _read_config(architecture)
         tuned_for = _tuned_labels(config)
         _prepare_config(config, labels, dropout)
         with _quiet_transformers():
@@ -235,7 +216,11 @@ def _from_pretrained(backbone: str, labels: LabelSet, dropout: DropoutSettings) 
     except Exception as err:  # broken files raise whatever their parser raises
         raise not_found(backbone, err) from err
     mismatched = {name for name, *_ in report["mismatched_keys"]}
-    _check_body(model, {*report["missing_keys"], *mismatched}, backbone)
+    new_pooler = _check_body(model, {*report["missing_keys"], *mismatched}, backbone)
+    if architecture is not None:  # head and pooler come from a checkpoint
+        return model  # type: ignore[no-any-return]
+    if new_pooler:
+        logger.warning("%s comes without a pooler; it starts with a new one.", backbone)
     wanted = list(model.config.id2label.values())
     if tuned_for and tuned_for != wanted:
         logger.warning(
@@ -254,8 +239,8 @@ def _tuned_labels(config: PreTrainedConfig) -> list[str]:
     return list((config.id2label or {}).values()) if has_head else []
 
 
-def _check_body(model: PreTrainedModel, absent: Collection[str], backbone: str) -> None:
-    """Refuse weights that would leave parts of the encoder random; a pooler may be new."""
+def _check_body(model: PreTrainedModel, absent: Collection[str], backbone: str) -> bool:
+    """Refuse weights that would leave parts of the encoder random; return if the pooler is new."""
     body = sorted(name for name in absent if not is_head(model, name))
     pooler = [name for name in body if ".pooler." in name]
     if len(body) > len(pooler):
@@ -264,8 +249,7 @@ def _check_body(model: PreTrainedModel, absent: Collection[str], backbone: str) 
             f"parameters are missing or of another shape, {body[0]} the first; give an encoder "
             "whose files belong together."
         )
-    if pooler:
-        logger.warning("%s comes without a pooler; it starts with a new one.", backbone)
+    return bool(pooler)
 
 
 def _renew_head(model: PreTrainedModel) -> None:
@@ -288,42 +272,109 @@ def _random(config: PreTrainedConfig) -> PreTrainedModel:
 def _from_architecture(
     architecture: Mapping[str, Any], labels: LabelSet, dropout: DropoutSettings
 ) -> PreTrainedModel:
-    from transformers import AutoConfig
-
-    values = copy.deepcopy(dict(architecture))
-    config = AutoConfig.for_model(values.pop("model_type"), **values)
+    config = _read_config(architecture)
     _prepare_config(config, labels, dropout)
     return _random(config)
 
 
-def _from_checkpoint(path: str, labels: LabelSet, dropout: DropoutSettings) -> PreTrainedModel:
-    """Start from a tuned checkpoint; another label set gets a new head, and that is said."""
-    checkpoint = read_checkpoint(path)
-    tuned_for = LabelSet.from_dict(checkpoint[PACKAGE_KEY]["labels"])
-    model = _from_architecture(
-        json.loads(checkpoint["hyper_parameters"]["architecture"]), labels, dropout
+def _read_config(architecture: Mapping[str, Any]) -> PreTrainedConfig:
+    from transformers import AutoConfig
+
+    values = copy.deepcopy(dict(architecture))
+    config: PreTrainedConfig = AutoConfig.for_model(values.pop("model_type"), **values)
+    return config
+
+
+def restore_encoder(
+    checkpoint: Mapping[str, Any], path: str, *, backbone: str | None = None
+) -> PreTrainedModel:
+    """Rebuild the encoder that a checkpoint was written of, with what its tuning added.
+
+    Args:
+        checkpoint: What `read_checkpoint` gave.
+        path: Where it is from, for errors.
+        backbone: Where the backbone is now, if a partial checkpoint names another place.
+
+    Raises:
+        ConfigError: if the backbone of a partial checkpoint is not found.
+        CheckpointError: if its weights are not those of the training, or the checkpoint's do not
+            fit the encoder that its config describes.
+    """
+    ours, stored = checkpoint[PACKAGE_KEY], checkpoint["hyper_parameters"]
+    tuning = as_tuning(stored.get("tuning"))
+    name = backbone or stored.get("backbone", "")
+    model = build_encoder(
+        name,
+        LabelSet.from_dict(ours["labels"]),
+        architecture=json.loads(stored["architecture"]),
+        tuning=tuning,
     )
+    weights = _encoder_weights(checkpoint)
+    if tuning.partial:
+        check_digest(ours[BACKBONE_KEY], name, digest(name))
+        weights = completed(weights, model)
+    _load(model, weights, path)
+    return model
+
+
+def _encoder_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     prefix = "classifier.encoder."
-    weights = {
+    return {
         name.removeprefix(prefix): tensor
         for name, tensor in checkpoint["state_dict"].items()
         if name.startswith(prefix)
     }
-    if (tuned_for.kind, tuned_for.names) != (labels.kind, labels.names):
-        logger.warning(
-            "%s was tuned for the labels %s; its head is replaced by a new one for %s.",
-            path,
-            list(tuned_for.names[:8]),
-            list(labels.names[:8]),
-        )
-        weights = {name: value for name, value in weights.items() if not is_head(model, name)}
-        weights = {**{k: v for k, v in model.state_dict().items() if is_head(model, k)}, **weights}
+
+
+def _load(model: PreTrainedModel, weights: Mapping[str, Tensor], path: str) -> None:
     try:
         model.load_state_dict(weights)
     except RuntimeError as err:
         raise CheckpointError(
             f"checkpoint {path!r} does not hold the encoder that its config describes; use another."
         ) from err
+
+
+def _from_checkpoint(
+    path: str, labels: LabelSet, dropout: DropoutSettings, tuning: Tuning, *, quiet: bool
+) -> PreTrainedModel:
+    """Start from a tuned checkpoint; another label set gets a new head, and that is said.
+
+    What its tuning added is merged, or kept where it cannot be and the tuning goes on.
+    """
+    checkpoint = read_checkpoint(path)
+    stored = checkpoint["hyper_parameters"]
+    before = as_tuning(stored.get("tuning"))
+    if not before.merges and before != tuning:
+        raise CheckpointError(
+            f"checkpoint {path!r} was tuned with {before}, which cannot be merged; set "
+            "model.tuning to the same to go on with it, or start from its own backbone, "
+            f"{stored['backbone']}."
+        )
+    model = _from_architecture(json.loads(stored["architecture"]), labels, dropout)
+    weights = _encoder_weights(checkpoint)
+    if before.partial:
+        source = restore_encoder(checkpoint, path)
+        if before.merges:
+            before.merge(source)
+        else:
+            tuning.apply(model)
+        weights = source.state_dict()
+    tuned_for = LabelSet.from_dict(checkpoint[PACKAGE_KEY]["labels"])
+    if (tuned_for.kind, tuned_for.names) != (labels.kind, labels.names):
+        if not quiet:
+            logger.warning(
+                "%s was tuned for the labels %s; its head is replaced by a new one for %s.",
+                path,
+                list(tuned_for.names[:8]),
+                list(labels.names[:8]),
+            )
+        own = {name: value for name, value in model.state_dict().items() if is_head(model, name)}
+        body = {name: value for name, value in weights.items() if not is_head(model, name)}
+        weights = own | body
+    _load(model, weights, path)
+    if before.merges:
+        tuning.apply(model)
     return model
 
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_tune.reports.records import Evaluation
+from lightning_tune.reports.robustness import WordChange
 from lightning_tune.schema import Label, TaskKind
 
 METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",
+    "accuracy_before_attack": "Accuracy before the attacks",
+    "accuracy_pgd": "Accuracy under PGD",
+    "accuracy_text_attack": "Accuracy under the text attack",
     "f1": "F1",
     "f1_macro": "F1, macro",
     "f1_micro": "F1, micro",
@@ -113,6 +117,30 @@ def label_text(label: Label) -> str:
     if isinstance(label, tuple):
         return ", ".join(printable(name, limit=80) for name in label) or "none"
     return f"{label:.4g}" if isinstance(label, float) else printable(label, limit=80)
+
+
+def change_text(change: WordChange) -> str:
+    """Show a word before and after a change; letters that only look alike with their code.
+
+    >>> change_text(WordChange("film", "flim", 0)), change_text(WordChange("a", "\u0430", 0))[-8:]
+    ('film → flim', '(U+0430)')
+    """
+    pairs = zip(change.before, change.after, strict=False)
+    codes = [f"U+{ord(new):04X}" for old, new in pairs if old.isascii() != new.isascii()]
+    alike = codes if len(change.before) == len(change.after) else []
+    told = f" ({', '.join(alike[:3])})" if alike else ""
+    return f"{printable(change.before, limit=60)} → {printable(change.after, limit=60)}{told}"
+
+
+def details_text(details: Mapping[str, Any]) -> str:
+    """Show settings on one line.
+
+    >>> details_text({"steps": 20, "norm": "l2"})
+    'steps 20, norm l2'
+    """
+    return ", ".join(
+        f"{printable(key, limit=60)} {setting(value)}" for key, value in details.items()
+    )
 
 
 @dataclass(frozen=True)

@@ -82,6 +82,23 @@ def curves_figure(curves: Mapping[str, list[Point]]) -> Figure:
     return figure
 
 
+def rate_figure(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    chosen: float | None,
+) -> Figure:
+    """Draw the losses of a learning-rate range test over the rates, and the rate that was chosen."""
+    figure, axes = _figure(6.4, 4.0)
+    axes.plot(rates, losses, color="#cfcfc8", linewidth=0.9, label="each step")
+    axes.plot(rates, smoothed, color=COLORS[0], linewidth=2.0, label="smoothed")
+    if chosen is not None:
+        axes.axvline(chosen, color=COLORS[1], linestyle="--", linewidth=1.3, label=f"{chosen:g}")
+    axes.set(xlabel="learning rate", ylabel="loss", xscale="log")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def precision_recall_figure(
     curves: Mapping[str, list[Point]], areas: Mapping[str, float] | None = None
 ) -> Figure:

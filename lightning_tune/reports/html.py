@@ -7,7 +7,7 @@ from pathlib import Path
 from lightning_tune.reports.markup import Markup
 from lightning_tune.reports.page import page, write_page
 from lightning_tune.reports.records import Evaluation
-from lightning_tune.reports.sections import errors, overview, run
+from lightning_tune.reports.sections import errors, overview, robustness, run
 
 _TITLES = {
     "metrics": "Metrics",
@@ -16,6 +16,7 @@ _TITLES = {
     "labels": "Labels",
     "precision-recall": "Precision and recall",
     "mistakes": "Worst mistakes",
+    "robustness": "Robustness",
     "training": "Training",
     "data": "Data",
     "settings": "Settings",
@@ -31,6 +32,7 @@ def report_html(evaluation: Evaluation) -> str:
         "labels": errors.labels(evaluation),
         "precision-recall": errors.precision_recall(evaluation),
         "mistakes": errors.worst(evaluation),
+        "robustness": robustness.robustness(evaluation),
         "training": run.curves(evaluation),
         "data": run.data(evaluation),
         "settings": run.settings(evaluation),

@@ -15,7 +15,7 @@ from lightning_tune.reports.predictions import Predictions, Weights
 from lightning_tune.reports.scores import point, weighted
 from lightning_tune.schema import TaskKind
 
-__all__ = ["intervals", "point"]
+__all__ = ["intervals", "point", "share"]
 
 _CELLS = 400_000  # weights held at once: a chunk stays in the processor's cache
 
@@ -59,6 +59,23 @@ def intervals(
         kind, np.asarray(targets), np.asarray(scores), positive=positive, threshold=threshold
     )
     return bootstrap(predictions, names=names, resamples=resamples, level=level, seed=seed)
+
+
+def share(
+    holds: ArrayLike, *, resamples: int = 1000, level: float = 0.95, seed: int = 0
+) -> tuple[float, tuple[float, float]]:
+    """Return the share of rows of which something holds, and its interval.
+
+    Shares of the same rows with the same seed see the same resamples.
+
+    >>> share([True, True, True])
+    (1.0, (1.0, 1.0))
+    """
+    held = np.asarray(holds, dtype=np.float64)
+    # The accuracy of a task whose every label is 1.
+    rows = Predictions("binary", np.ones(len(held), np.int64), np.stack([1 - held, held], axis=1))
+    found = bootstrap(rows, names=["accuracy"], resamples=resamples, level=level, seed=seed)
+    return float(held.mean()), found["accuracy"]
 
 
 def bootstrap(

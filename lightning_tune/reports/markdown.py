@@ -8,6 +8,8 @@ from pathlib import Path
 
 from lightning_tune.reports.display import (
     TASK_TITLES,
+    change_text,
+    details_text,
     flatten,
     label_text,
     metric_title,
@@ -18,6 +20,7 @@ from lightning_tune.reports.display import (
     setting,
 )
 from lightning_tune.reports.records import Evaluation, Mistake
+from lightning_tune.reports.robustness import BrokenText
 from lightning_tune.tables import replace_file
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$@:])")
@@ -31,6 +34,7 @@ def report_markdown(evaluation: Evaluation) -> str:
         _confusion(evaluation),
         _labels(evaluation),
         _mistakes(evaluation),
+        *_robustness(evaluation),
         _facts("Data", flatten(evaluation.data_summary)),
         _facts("Settings", flatten(evaluation.settings)),
         _facts("Provenance", evaluation.provenance),
@@ -111,7 +115,38 @@ def _mistakes(evaluation: Evaluation) -> str:
     return _section("Worst mistakes", ["Row", "Text", "Label", "Predicted", last], rows)
 
 
-def _texts(mistake: Mistake) -> str:
+def _robustness(evaluation: Evaluation) -> list[str]:
+    found = evaluation.robustness
+    if found is None:
+        return []
+    attacks = [
+        [
+            escape(printable(attack.title)),
+            f"{attack.survived:,} of {found.right:,}",
+            escape(details_text(attack.details)),
+        ]
+        for attack in found.attacks
+    ]
+    rows = [
+        [
+            f"{one.row:,}",
+            _texts(one),
+            "<br>".join(escape(change_text(change)) for change in one.changes),
+            _name(label_text(one.label)),
+            _name(label_text(one.predicted)),
+            f"{one.words:,}",
+            f"{one.queries:,}",
+        ]
+        for one in found.broken
+    ]
+    headings = ["Row", "Text", "Changed words", "Label", "Predicted", "Words", "Queries"]
+    return [
+        _section("Robustness", ["Attack", "Still right", "Settings and cost"], attacks),
+        _section("Texts that broke", headings, rows),
+    ]
+
+
+def _texts(mistake: Mistake | BrokenText) -> str:
     texts = [text for text in (mistake.text, mistake.text_pair) if text is not None]
     return "<br>".join(escape(printable(text, limit=300)) for text in texts)
 

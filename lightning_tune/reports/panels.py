@@ -42,6 +42,8 @@ _QUALITIES = (
 
 PANELS: tuple[Panel, ...] = (
     *(Panel(title, (f"test/{name}",), "Test", "bar") for title, name in _QUALITIES),
+    Panel("Accuracy under PGD", ("test/accuracy_pgd",), "Test", "bar"),
+    Panel("Accuracy under the text attack", ("test/accuracy_text_attack",), "Test", "bar"),
     *(Panel(title, (f"val/{name}",), "Validation") for title, name in _QUALITIES),
     Panel("Loss", ("val/loss",), "Validation"),
     Panel("Loss", ("train/loss", "train/loss_step", "train/loss_epoch"), "Training"),

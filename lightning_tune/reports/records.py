@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tune.errors import DataError
+from lightning_tune.reports.robustness import Robustness
 from lightning_tune.schema import MAIN_METRIC, TASK_KINDS, Label, TaskKind
 from lightning_tune.tables import replace_file
 
@@ -70,6 +71,7 @@ class Evaluation:
         confusion: Rows by [label][prediction]; single-label tasks only.
         per_class: One entry a label, in the order of `labels`.
         worst: The wrong rows, worst first.
+        robustness: What attacks did to the answers, where any were made.
         precision_recall: Points (recall, precision) of each label's curve, and of "micro".
         scatter: Points (label, prediction) of a regression, a sample where there are many.
         curves: Points (step, value) of what training logged, by metric name.
@@ -90,6 +92,7 @@ class Evaluation:
     confusion: list[list[int]] | None = None
     per_class: list[ClassScores] = field(default_factory=list)
     worst: list[Mistake] = field(default_factory=list)
+    robustness: Robustness | None = None
     precision_recall: dict[str, list[Point]] = field(default_factory=dict)
     scatter: list[Point] = field(default_factory=list)
     curves: dict[str, list[Point]] = field(default_factory=dict)
@@ -105,7 +108,8 @@ class Evaluation:
     def without_texts(self) -> Evaluation:
         """Return a copy that holds no text of the data, for trackers and shared places."""
         worst = [Mistake(m.row, m.label, m.predicted, m.probability, m.loss) for m in self.worst]
-        return Evaluation(**{**_shallow(self), "worst": worst})
+        bare = self.robustness and self.robustness.without_texts()
+        return Evaluation(**{**_shallow(self), "worst": worst, "robustness": bare})
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; a number that is not finite becomes None."""
@@ -141,6 +145,8 @@ def _rebuild(values: Mapping[str, Any]) -> Evaluation:
     kept["intervals"] = {key: _point(pair) for key, pair in values.get("intervals", {}).items()}
     kept["per_class"] = [ClassScores(**row) for row in values.get("per_class", [])]
     kept["worst"] = [_mistake(row) for row in values.get("worst", [])]
+    if values.get("robustness") is not None:
+        kept["robustness"] = Robustness.from_dict(values["robustness"])
     kept["scatter"] = [_point(pair) for pair in values.get("scatter", [])]
     for name in ("precision_recall", "curves"):
         kept[name] = {

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_tune.reports.display import (
+    change_text,
     label_text,
     metric_title,
     most_confused,
@@ -17,6 +18,7 @@ from lightning_tune.reports.display import (
     printable,
 )
 from lightning_tune.reports.records import Evaluation, Mistake
+from lightning_tune.reports.robustness import BrokenText
 
 MATRIX_UP_TO = 16
 """Above this many labels, the pairs that are confused most stand in place of the matrix."""
@@ -31,7 +33,7 @@ def render(evaluation: Evaluation, *, worst: int = 5) -> Group:
 
     Args:
         evaluation: The record.
-        worst: How many mistakes to show.
+        worst: How many mistakes to show, and how many texts that an attack broke.
     """
     size = f"{evaluation.rows:,} rows of the {evaluation.split} split"
     title = f"{evaluation.title}: {size}" if evaluation.title else size
@@ -46,6 +48,7 @@ def render(evaluation: Evaluation, *, worst: int = 5) -> Group:
     if worst and evaluation.worst:
         parts += [_heading("Worst mistakes"), Text("")]
         parts += [_mistake(mistake) for mistake in evaluation.worst[:worst]]
+    parts += _robustness(evaluation, worst)
     parts += [Text(f"Note: {printable(note)}", style="yellow") for note in evaluation.notes]
     return Group(*parts)
 
@@ -129,6 +132,34 @@ def _mistake(mistake: Mistake) -> RenderableType:
         if text is not None
     ]
     return Group(verdict, *texts, Text(""))
+
+
+def _robustness(evaluation: Evaluation, limit: int) -> list[RenderableType]:
+    found = evaluation.robustness
+    if found is None:
+        return []
+    table = _table()
+    table.add_column("Attack")
+    for title in ("Right before", "Still right", "Broken"):
+        table.add_column(title, justify="right")
+    for attack in found.attacks:
+        counts = (found.right, attack.survived, found.right - attack.survived)
+        table.add_row(Text(printable(attack.title)), *(f"{count:,}" for count in counts))
+    parts: list[RenderableType] = [_heading(f"Robustness: {found.rows:,} rows attacked"), table]
+    return [*parts, *(_broken(one) for one in found.broken[:limit])]
+
+
+def _broken(one: BrokenText) -> RenderableType:
+    verdict = Text("  ")
+    verdict.append(label_text(one.label), style="cyan")
+    verdict.append(" turned into ", style="dim")
+    verdict.append(label_text(one.predicted), style="yellow")
+    words = "1 word" if one.words == 1 else f"{one.words} words"
+    told = f"  {words} changed, {one.queries} queries, row {one.row:,}"
+    verdict.append(told, style="dim")
+    lines = [] if one.text is None else [printable(one.text, limit=_TEXT_SHOWN)]
+    lines += [change_text(change) for change in one.changes]
+    return Group(verdict, *(Padding(Text(line), (0, 0, 0, 2)) for line in lines), Text(""))
 
 
 def _heading(title: str) -> Text:

@@ -9,15 +9,23 @@ from lightning.pytorch.callbacks import EarlyStopping, LearningRateMonitor, Mode
 from lightning.pytorch.callbacks.progress.progress_bar import ProgressBar
 
 from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.training.callbacks.average_best import AverageBest
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
+from lightning_tune.training.callbacks.find_batch import FindBatch
+from lightning_tune.training.callbacks.find_lr import FindLR
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.callbacks.progress import EpochLines, Progress
+from lightning_tune.training.callbacks.robust_accuracy import RobustAccuracy
 from lightning_tune.training.callbacks.throughput import Throughput
+from lightning_tune.training.callbacks.weight_average import WeightAverage
 from lightning_tune.training.module import TextClassifier
 
 PATIENCE = 3
 """Validations without a better main metric before training stops."""
+
+OPTIONAL = (AverageBest, RobustAccuracy, WeightAverage)
+"""Callbacks for a config to add: imported, so that their bare names are known."""
 
 
 def default_callbacks(
@@ -46,6 +54,8 @@ def default_callbacks(
         _check_monitor(callback, module)
     monitor, mode = module.monitor, module.main_metric_mode
     defaults: list[tuple[type[L.Callback], L.Callback]] = [
+        (FindBatch, FindBatch()),
+        (FindLR, FindLR()),
         (EarlyStopping, EarlyStopping(monitor, mode=mode, patience=PATIENCE)),
         (Throughput, Throughput()),
         (EpochLines, EpochLines()),

@@ -17,8 +17,8 @@ from torchmetrics.functional.classification import binary_auroc, binary_average_
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.models.specs import import_class
 from lightning_tune.schema import MAIN_METRIC, LabelSet, TaskKind
-from lightning_tune.training.objectives.base import import_class
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -11,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -27,19 +29,33 @@ from lightning_tune.models.encoder import (
     max_positions,
     start_at_base_rates,
 )
+from lightning_tune.models.fast import accelerate
+from lightning_tune.models.partial import (
+    BACKBONE_KEY,
+    check_digest,
+    completed,
+    digest,
+    trained_only,
+)
+from lightning_tune.models.peft import Tuning, as_tuning, count_weights, same_function
+from lightning_tune.models.recomputation import recompute_layers
+from lightning_tune.models.specs import describe_object
 from lightning_tune.schema import LabelSet
 from lightning_tune.training import metrics as task_metrics
+from lightning_tune.training.accumulation import example_share
+from lightning_tune.training.allocator import keep_freed_memory
+from lightning_tune.training.callbacks.weight_average import without_average
+from lightning_tune.training.clipping import clip_gradients
 from lightning_tune.training.losses import Loss, LossSettings, auto_weights
 from lightning_tune.training.metrics import MetricSpec
-from lightning_tune.training.objectives import Objective, Plain
-from lightning_tune.training.objectives.base import from_spec, spec_of
+from lightning_tune.training.objectives import FitContext, Objective, Plain
+from lightning_tune.training.objectives.base import OBJECTIVE_KEY, from_spec, spec_of, unscaled
 from lightning_tune.training.optim import (
     ENDLESS,
     OptimizerSettings,
     ScheduleSettings,
     build_optimizer,
     build_scheduler,
-    freeze,
     retarget,
 )
 
@@ -58,13 +74,14 @@ class TextClassifier(L.LightningModule):
             start from (another label set then gets a new head).
         labels: The label set; the command line takes it from the data.
         objective: How one batch becomes one loss.
-        lr: Peak learning rate.
+        lr: Peak learning rate; auto: found before training by trial steps.
         optimizer: How weights follow their gradients.
         schedule: How the learning rate moves.
         loss: Class weights, label smoothing, focal loss.
         dropout: Probabilities that differ from the encoder's own.
-        frozen_layers: Lowest layers that are not trained, embeddings with them; "all": only the
-            head is.
+        tuning: Which weights are trained, and what is added for it; null: all, as with Full.
+        gradient_checkpointing: Whether to compute each layer again for the gradients instead of
+            keeping what is inside: less memory, about a third more time.
         main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass),
             f1_macro (multilabel), spearman (regression).
         metrics: Metrics of your own by name, each a class_path and its init_args.
@@ -82,12 +99,13 @@ class TextClassifier(L.LightningModule):
         labels: LabelSet | None = None,
         *,
         objective: Objective = Plain(),  # noqa: B008 - no state
-        lr: float = 2e-5,
+        lr: float | Literal["auto"] = 2e-5,
         optimizer: OptimizerSettings = OptimizerSettings(),  # noqa: B008 - frozen
         schedule: ScheduleSettings = ScheduleSettings(),  # noqa: B008 - frozen
         loss: LossSettings = LossSettings(),  # noqa: B008 - frozen
         dropout: DropoutSettings = DropoutSettings(),  # noqa: B008 - frozen
-        frozen_layers: int | Literal["all"] = 0,
+        tuning: Tuning | None = None,
+        gradient_checkpointing: bool = False,
         main_metric: str | None = None,
         metrics: dict[str, MetricSpec | dict[str, Any]] | None = None,
         architecture: str | None = None,
@@ -97,7 +115,7 @@ class TextClassifier(L.LightningModule):
             raise ConfigError(
                 "labels is missing; give the label set of your data module: labels=dm.label_set."
             )
-        if not lr > 0:
+        if lr != "auto" and not lr > 0:
             raise ConfigError(
                 f"model.lr={lr} is not above 0; 1e-5 to 5e-5 are usual for BERT encoders."
             )
@@ -109,7 +127,8 @@ class TextClassifier(L.LightningModule):
         self.schedule_settings = _settings(ScheduleSettings, schedule)
         self.loss_settings = _settings(LossSettings, loss)
         self.dropout_settings = _settings(DropoutSettings, dropout)
-        self.frozen_layers = frozen_layers
+        self.tuning = as_tuning(tuning)
+        self.gradient_checkpointing = gradient_checkpointing
         self.loss_settings.check(self.label_set)
         own = {name: _settings(MetricSpec, spec) for name, spec in (metrics or {}).items()}
         collection = task_metrics.build_metrics(self.label_set, own)
@@ -120,6 +139,8 @@ class TextClassifier(L.LightningModule):
         self.logs_validation = True
         self._architecture = architecture
         self._travelling: dict[str, Any] = {}
+        self._objective_state: Mapping[str, Any] = {}
+        self._digest = ""
         plain_values = {
             "backbone": backbone,
             "labels": self.label_set.to_dict(),
@@ -129,7 +150,8 @@ class TextClassifier(L.LightningModule):
             "schedule": _plain(self.schedule_settings),
             "loss": _plain(self.loss_settings),
             "dropout": _plain(self.dropout_settings),
-            "frozen_layers": frozen_layers,
+            "tuning": describe_object(self.tuning, "tuning"),
+            "gradient_checkpointing": gradient_checkpointing,
             "main_metric": main_metric,
             "metrics": {name: _plain(spec) for name, spec in own.items()},
             "architecture": architecture,
@@ -150,17 +172,41 @@ class TextClassifier(L.LightningModule):
             self.label_set,
             architecture=_read_architecture(self._architecture),
             dropout=self.dropout_settings,
+            tuning=self.tuning,
         )
-        freeze(encoder, self.frozen_layers)
+        if self.tuning.partial:
+            self._digest = digest(self.backbone)
+        if self.gradient_checkpointing:
+            recompute_layers(encoder)
+        accelerate(encoder)
         self.classifier = Classifier(encoder)
         given = self.loss_settings.class_weights
         weights = given if isinstance(given, list) else None  # "auto" needs the data: on_fit_start
         self.loss = Loss(self.label_set.kind, self.loss_settings, weights)
         self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
+        self.objective.check(self.classifier)
 
     def on_fit_start(self) -> None:
-        """Put every module into training mode: pretrained encoders come in evaluation mode."""
+        """Put every module into training mode, as pretrained ones are not; ready the objective."""
         self.classifier.train()
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        if self.lr == "auto":
+            raise ConfigError(
+                "model.lr=auto is found before training, by the callback FindLR among "
+                "default_callbacks; add it to the trainer's callbacks, or give a number."
+            )
+        tokenizer = getattr(getattr(self.trainer, "datamodule", None), "loaded_tokenizer", None)
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self.objective.prepare(
+            FitContext(
+                self.classifier,
+                special_ids=None if tokenizer is None else tokenizer.special_ids,
+                scale=unscaled if scaler is None else scaler.scale,
+            )
+        )
+        self.objective.load_state_dict(self._objective_state)
+        self._objective_state = {}
 
     def setup(self, stage: str) -> None:
         """Fit the model to the data before any work is done: length, class weights, head."""
@@ -207,10 +253,21 @@ class TextClassifier(L.LightningModule):
         return self.classifier(batch)  # type: ignore[no-any-return]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the objective's loss of one batch."""
-        loss, _ = self.objective(self.classifier, batch, self.loss)
-        self.log("train/loss", loss.detach(), batch_size=len(batch["index"]))
-        return loss
+        """Return the objective's loss of one batch, or the plain one in its clean epochs."""
+        clean = self.current_epoch < self.objective.clean_epochs
+        objective = Plain() if clean else self.objective
+        loss, _ = objective(self.classifier, batch, self.loss)
+        for name, value in {"loss": loss.detach(), **objective.parts}.items():
+            self.log(f"train/{name}", value, batch_size=len(batch["index"]))
+        share = example_share(self.trainer, batch, batch_idx)
+        return loss if share is None else loss * share
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
+    ) -> None:
+        """Move the weights, and let the objective see them."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.objective.after_step(self.classifier)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Count a validation batch; return its logits for the report."""
@@ -259,11 +316,17 @@ class TextClassifier(L.LightningModule):
         reported_only = self.trainer.state.fn == TrainerFn.VALIDATING and not self.logs_validation
         return bool(self.trainer.loggers) and not reported_only
 
+    def use_lr(self, lr: float) -> None:
+        """Take a learning rate in place of auto; checkpoints and trackers will say so too."""
+        self.lr = lr
+        self.save_hyperparameters({"lr": lr})
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and a schedule that moves with every step."""
         scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        lr = 1.0 if self.lr == "auto" else self.lr  # until FindLR sets the optimizer up again
         optimizer = build_optimizer(
-            self.classifier.encoder, self.lr, self.optimizer_settings, fused=not scaled
+            self.classifier.encoder, lr, self.optimizer_settings, fused=not scaled
         )
         total = int(min(self.trainer.estimated_stepping_batches, ENDLESS))
         scheduler = build_scheduler(optimizer, self.schedule_settings, total)
@@ -278,10 +341,20 @@ class TextClassifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip also where Lightning declines to: a fused optimizer under bf16, without a scaler."""
+        """Clip on a CPU with fewer passes; also where Lightning declines to.
+
+        Lightning refuses a fused optimizer under bf16, where nothing is scaled.
+        """
         plugin = self.trainer.precision_plugin
-        if isinstance(plugin, MixedPrecision) and plugin.scaler is None:
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        scaled = getattr(plugin, "scaler", None) is not None
+        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
+        by_norm = bool(gradient_clip_val) and algorithm == GradClipAlgorithmType.NORM
+        whole = isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
+        if by_norm and whole and not scaled and self.device.type == "cpu":
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            words = self.classifier.encoder.get_input_embeddings()
+            clip_gradients(parameters, gradient_clip_val or 0.0, words)
+        elif isinstance(plugin, MixedPrecision) and not scaled:
             Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
@@ -297,6 +370,10 @@ class TextClassifier(L.LightningModule):
             "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
             **self._travelling,
         }
+        if self.tuning.partial:
+            checkpoint[PACKAGE_KEY][BACKBONE_KEY] = {"name": self.backbone, "sha256": self._digest}
+            checkpoint["state_dict"] = trained_only(checkpoint["state_dict"], self)
+        checkpoint[OBJECTIVE_KEY] = self.objective.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what travels with the weights; let this run's settings win over the stored ones."""
@@ -319,10 +396,42 @@ class TextClassifier(L.LightningModule):
         self._travelling = {
             key: value
             for key, value in ours.items()
-            if key not in ("format", "labels", "class_path")
+            if key not in ("format", "labels", "class_path", BACKBONE_KEY)
         }
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            self._objective_state = checkpoint.get(OBJECTIVE_KEY, {})
+            without_average(self._trainer, checkpoint)
+        checkpoint["state_dict"] = self.whole_weights(checkpoint)
+        if self.lr == "auto":  # refused by FindLR where it is a fit
+            return
         stored = checkpoint["hyper_parameters"]
         retarget(checkpoint, old_lr=stored["lr"], lr=self.lr, settings=self.optimizer_settings)
+
+    def whole_weights(self, checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+        """Return a checkpoint's weights, with this module's own where it holds only the trained.
+
+        Raises:
+            CheckpointError: if it was tuned in another way, or on other weights of the backbone.
+        """
+        tuned = as_tuning(checkpoint["hyper_parameters"].get("tuning"))
+        if not same_function(tuned, self.tuning):
+            raise CheckpointError(
+                f"the checkpoint was tuned with {tuned}, model.tuning is {self.tuning}; it has to "
+                "stay: to change it, start a new run with the checkpoint as model.backbone."
+            )
+        weights: dict[str, Tensor] = checkpoint["state_dict"]
+        if not tuned.partial:
+            return weights
+        self.configure_model()
+        check_digest(checkpoint[PACKAGE_KEY][BACKBONE_KEY], self.backbone, self._digest)
+        return completed(weights, self)
+
+    @property
+    def trained_weights(self) -> str:
+        """How many weights of the encoder and its head are trained, in words."""
+        trained, total = count_weights(self.classifier.encoder)
+        method = type(self.tuning).__name__
+        return f"{trained:,} of {total:,} weights ({trained / total:.2%}), {method}"
 
     @property
     def travelling(self) -> dict[str, Any]:
@@ -331,9 +440,12 @@ class TextClassifier(L.LightningModule):
 
 
 def _known_objective(objective: Objective | Mapping[str, Any]) -> Objective:
-    """Return an objective, also from what a checkpoint holds, which may name known classes only."""
+    """Return an objective, also from what a checkpoint holds, which may name known classes only.
+
+    One that was given is copied: it may keep a state, which belongs to this module's fit.
+    """
     if not isinstance(objective, Mapping):
-        return objective
+        return copy.copy(objective)
     require_known_class(str(objective["class_path"]))
     return from_spec(objective)
 

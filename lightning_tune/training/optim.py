@@ -16,7 +16,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 
 from lightning_tune.errors import ConfigError
-from lightning_tune.models.encoder import is_embedding, is_head, layer_index
+from lightning_tune.models.naming import depth, is_embedding, layer_index
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -132,31 +132,6 @@ def schedule(settings: ScheduleSettings, total_steps: int) -> Callable[[int], fl
     return factor
 
 
-def freeze(encoder: PreTrainedModel, layers: int | Literal["all"]) -> None:
-    """Stop the embeddings and the lowest layers from training.
-
-    Args:
-        encoder: The encoder with its head.
-        layers: How many layers, with the embeddings; 0 freezes nothing; "all" leaves only the head.
-
-    Raises:
-        ConfigError: if the encoder has fewer layers.
-    """
-    depth = _depth(encoder)
-    if layers != "all" and not 0 <= layers <= depth:
-        raise ConfigError(
-            f"frozen_layers={layers} is outside 0 to {depth}, the layers with weights of their own "
-            f"in this {encoder.config.model_type}."
-        )
-    for name, parameter in encoder.named_parameters():
-        index = layer_index(name)
-        if layers == "all":
-            frozen = not is_head(encoder, name)
-        else:
-            frozen = layers > 0 and (index < layers if index is not None else is_embedding(name))
-        parameter.requires_grad_(not frozen)
-
-
 def param_groups(
     encoder: PreTrainedModel, lr: float, settings: OptimizerSettings
 ) -> list[dict[str, Any]]:
@@ -165,13 +140,13 @@ def param_groups(
     Returns:
         Groups with params, names, lr, weight_decay and lr_scale (the factor of layer-wise decay).
     """
-    depth = _depth(encoder)
+    layers = depth(encoder)
     groups: dict[tuple[float, bool], dict[str, Any]] = {}
     for name, parameter in encoder.named_parameters():
         if not parameter.requires_grad:
             continue
-        scale = settings.layer_decay ** _distance_from_top(name, depth)
-        decays = parameter.ndim > 1
+        scale = settings.layer_decay ** _distance_from_top(name, layers)
+        decays = parameter.ndim > 1 and not _is_factor(name)
         group = groups.setdefault(
             (scale, decays),
             {
@@ -226,7 +201,7 @@ def _refuse_other_groups(optimizer: torch.optim.Optimizer, state: dict[str, Any]
     if described(optimizer.param_groups) != described(state["param_groups"]):
         raise ConfigError(
             "the optimizer state in the checkpoint does not fit: optimizer.name, "
-            "optimizer.layer_decay and frozen_layers have to stay as they were when a run is "
+            "optimizer.layer_decay and model.tuning have to stay as they were when a run is "
             "resumed; to change them, start a new run with the checkpoint as model.backbone."
         )
 
@@ -277,14 +252,14 @@ def retarget(
             state[key] = [value * ratio for value in state[key]]
 
 
-def _depth(encoder: PreTrainedModel) -> int:
-    indices = [layer_index(name) for name, _ in encoder.named_parameters()]
-    return 1 + max((index for index in indices if index is not None), default=-1)
+def _is_factor(name: str) -> bool:
+    """Whether a parameter multiplies activations and starts at one, as IA3's: no decay to zero."""
+    return ".ia3_l." in name
 
 
-def _distance_from_top(name: str, depth: int) -> int:
-    """How many factors of decay a parameter has: none above the layers, depth + 1 below them."""
+def _distance_from_top(name: str, layers: int) -> int:
+    """How many factors of decay a parameter has: none above the layers, layers + 1 below them."""
     index = layer_index(name)
     if index is not None:
-        return depth - index
-    return depth + 1 if is_embedding(name) else 0
+        return layers - index
+    return layers + 1 if is_embedding(name) else 0

@@ -278,7 +278,10 @@ def test_nothing_is_written_when_the_data_is_wrong(work, fit_args, capsys):
         (["--model.lr=-1"], "error: model.lr=-1.0 is not above 0"),
         (["--data.max_length=4000"], "error: data.max_length=4000 exceeds the 64 positions of"),
         (["--model.main_metric=acuracy"], "Did you mean 'accuracy'?"),
-        (["--model.frozen_layers=9"], "error: frozen_layers=9 is outside 0 to 2"),
+        (
+            ["--model.tuning=LastLayers", "--model.tuning.layers=9"],
+            "error: tuning.layers=9 is outside 0 to 2, the layers with weights of their own",
+        ),
         (
             ["--model.backbone=no/such-model"],
             "error: backbone='no/such-model' was found in no local folder",

@@ -226,6 +226,19 @@ def test_a_tokenizer_is_plain_values_that_rebuild_it(family, tiny_backbone, tmp_
     assert loaded.config["model_max_length"] == 64
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_special_ids_are_those_around_a_text_and_the_unknown_word_is_text(family, tiny_backbone):
+    loaded = load_tokenizer(str(tiny_backbone(family)))
+    tokenizer = Tokenizer.from_str(loaded.json)
+    encoding = tokenizer.encode("a \N{SNOWMAN} good film", "so")
+    special = [number in loaded.special_ids for number in encoding.ids]
+    assert special == [bool(each) for each in encoding.special_tokens_mask]
+    unknown = tokenizer.token_to_id(loaded.config["unk_token"])
+    assert unknown in encoding.ids
+    assert unknown not in loaded.special_ids
+    assert loaded.pad_id in loaded.special_ids
+
+
 def test_a_checkpoint_brings_its_tokenizer(tiny_backbone, save_checkpoint):
     folder = str(tiny_backbone("bert"))
     loaded = load_tokenizer(folder)

@@ -15,12 +15,10 @@ from lightning_tune.models.encoder import (
     DropoutSettings,
     architecture_of,
     build_encoder,
-    is_embedding,
-    is_head,
-    layer_index,
     max_positions,
     start_at_base_rates,
 )
+from lightning_tune.models.naming import is_embedding, is_head, layer_index
 from lightning_tune.schema import LabelSet
 
 FAMILIES = [

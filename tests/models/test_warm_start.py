@@ -7,7 +7,8 @@ import torch
 from transformers import AutoModel
 
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.encoder import DropoutSettings, build_encoder, is_head
+from lightning_tune.models.encoder import DropoutSettings, build_encoder
+from lightning_tune.models.naming import is_head
 from lightning_tune.schema import LabelSet
 
 TWO = LabelSet("binary", ("bad", "good"))

@@ -13,9 +13,10 @@ from tokenizers import Tokenizer
 
 import lightning_tune
 from lightning_tune.cli import main
+from lightning_tune.data.batching import BatchSettings
 from lightning_tune.errors import CheckpointError, DataError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
-from lightning_tune.training.inference import load
+from lightning_tune.training.inference import answering, load
 from lightning_tune.training.metrics import probabilities
 from lightning_tune.training.module import TextClassifier
 
@@ -196,3 +197,26 @@ def test_the_loaded_model_is_in_evaluation_mode(train):
     trained = train()
     assert not load(trained.best).module.training
     assert np.array_equal(load(trained.best).scores(NEW), load(trained.best).scores(NEW))
+
+
+def test_batches_of_so_many_tokens_hold_every_text_once_and_give_the_same_answers(train):
+    windows = {"truncation": "windows", "max_length": 12, "window_stride": 3, "max_windows": 4}
+    classify = load(train(data=windows).best)
+    texts = [*NEW, "x" * 9] * 3
+    batches = list(classify.batches(texts, None, BatchSettings(tokens=60)))
+    assert len(batches) > 3
+    assert sorted(torch.cat([batch["index"] for batch in batches]).tolist()) == list(range(15))
+    cells = [batch["input_ids"].numel() for batch in batches if len(batch["index"]) > 1]
+    assert max(cells) <= 60
+    found = classify.scores(texts, batch_tokens=60)
+    assert torch.allclose(found, classify.scores(texts), atol=1e-6)
+
+
+def test_the_special_ids_are_those_that_stand_around_texts(train):
+    assert load(train().best).special_ids == {0, 2, 3}  # [PAD], [CLS], [SEP]
+
+
+def test_a_module_answers_as_its_checkpoint_does(train):
+    trained = train()
+    found = answering(trained.module, trained.data.travelling()).scores(NEW)
+    assert torch.allclose(found, load(trained.best).scores(NEW), atol=1e-6)

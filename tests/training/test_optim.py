@@ -11,6 +11,7 @@ import transformers
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.encoder import build_encoder
+from lightning_tune.models.peft import IA3, Adapters, LastLayers, LoRA, Prefix
 from lightning_tune.schema import LabelSet
 from lightning_tune.training.optim import (
     ENDLESS,
@@ -18,7 +19,6 @@ from lightning_tune.training.optim import (
     ScheduleSettings,
     build_optimizer,
     build_scheduler,
-    freeze,
     param_groups,
     retarget,
     schedule,
@@ -152,38 +152,21 @@ def test_biases_and_normalisation_do_not_decay(family, tiny_backbone):
     assert {group["lr"] for group in groups} == {1e-3}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_freezing_the_lowest_layer_takes_what_is_below_it_along(family, tiny_backbone):
-    model = build_encoder(str(tiny_backbone(family)), TWO)
-    lower = {name for name, rate in rates(model, layer_decay=0.5).items() if rate <= 1 / 4}
-    if family == "albert":
-        lower |= {name for name in dict(model.named_parameters()) if "albert_layers" in name}
-    freeze(model, 1)
-    model(input_ids=torch.arange(10, 30).reshape(2, 10)).logits.sum().backward()
-    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
-    assert trained.isdisjoint(lower)
-    grouped = rates(model)
-    assert grouped.keys() == dict(model.named_parameters()).keys() - lower
-    freeze(model, 0)
-    assert all(parameter.requires_grad for parameter in model.parameters())
+@pytest.mark.parametrize("tuning", [LoRA(rank=2), IA3(), Prefix(tokens=2), Adapters()])
+def test_what_a_tuning_adds_has_the_rate_of_its_layer(tuning, encoder):
+    tuning.apply(encoder)
+    found = rates(encoder, layer_decay=0.5)
+    for name, rate in found.items():
+        layer = {True: 1 / 4, False: 1 / 2}[".layer.0." in name]
+        assert rate == (layer if ".layer." in name else 1.0), name
+    assert len(found) < len(dict(encoder.named_parameters()))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_freezing_all_leaves_the_head(family, tiny_backbone):
-    model = build_encoder(str(tiny_backbone(family)), TWO)
-    freeze(model, "all")
-    assert all(not parameter.requires_grad for parameter in model.base_model.parameters())
-    trained = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    assert trained
-    assert rates(model).keys() == set(trained)
-
-
-@pytest.mark.parametrize(("family", "depth"), [("bert", 2), ("albert", 1)])
-@pytest.mark.parametrize("layers", [-1, 3])
-def test_more_frozen_layers_than_there_are_is_refused(family, depth, layers, tiny_backbone):
-    model = build_encoder(str(tiny_backbone(family)), TWO)
-    with pytest.raises(ConfigError, match=f"frozen_layers={layers} is outside 0 to {depth}"):
-        freeze(model, layers)
+def test_factors_that_start_at_one_do_not_decay(encoder):
+    IA3().apply(encoder)
+    groups = param_groups(encoder, 1e-3, OptimizerSettings(weight_decay=0.1))
+    decayed = {name for group in groups if group["weight_decay"] for name in group["names"]}
+    assert decayed == {"bert.pooler.dense.weight", "classifier.weight"}
 
 
 TOTAL = 50
@@ -419,10 +402,10 @@ def test_an_optimizer_state_of_other_groups_is_refused(changed, encoder):
         build_optimizer(encoder, 1e-4, changed).load_state_dict(state)
 
 
-def test_an_optimizer_state_of_other_frozen_layers_is_refused(encoder):
+def test_an_optimizer_state_of_other_trained_layers_is_refused(encoder):
     state = build_optimizer(encoder, 1e-4, OptimizerSettings()).state_dict()
-    freeze(encoder, 1)
-    with pytest.raises(ConfigError, match="frozen_layers have to stay"):
+    LastLayers(1).apply(encoder)
+    with pytest.raises(ConfigError, match=r"model\.tuning have to stay"):
         build_optimizer(encoder, 1e-4, OptimizerSettings()).load_state_dict(state)
 
 

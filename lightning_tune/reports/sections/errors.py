@@ -142,8 +142,8 @@ def _mistake(mistake: Mistake) -> Markup:
     ]
     verdict = element(
         "dl",
-        _fact("label", _chips(mistake.label, mistake.predicted, "hit")),
-        _fact("model", _chips(mistake.predicted, mistake.label, "miss")),
+        fact("label", chips(mistake.label, mistake.predicted, "hit")),
+        fact("model", chips(mistake.predicted, mistake.label, "miss")),
         _sureness(mistake),
         class_="verdict",
     )
@@ -151,7 +151,7 @@ def _mistake(mistake: Mistake) -> Markup:
     return element("li", element("div", texts, row), verdict)
 
 
-def _chips(label: Label, other: Label, kind: str) -> list[Markup]:
+def chips(label: Label, other: Label, kind: str) -> list[Markup]:
     """The names of a label; those that the other side agrees on are quiet."""
     if not isinstance(label, tuple):
         return [element("span", breakable(label_text(label)), class_=f"chip {kind}")]
@@ -167,9 +167,10 @@ def _chips(label: Label, other: Label, kind: str) -> list[Markup]:
 
 def _sureness(mistake: Mistake) -> Markup:
     if mistake.probability is None:
-        return _fact("off by", element("span", number(mistake.loss)))
-    return _fact("sure", bar(mistake.probability, percent(mistake.probability)))
+        return fact("off by", element("span", number(mistake.loss)))
+    return fact("sure", bar(mistake.probability, percent(mistake.probability)))
 
 
-def _fact(name: str, value: Child) -> Markup:
+def fact(name: str, value: Child) -> Markup:
+    """An entry of a verdict."""
     return element("div", element("dt", name), element("dd", value))

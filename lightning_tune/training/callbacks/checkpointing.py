@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.tables import replace_file
 from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.strategies import holds_whole_weights as holds_whole_weights
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +115,8 @@ class BestCheckpoint(RunCheckpoint):
         if not self.best_model_path or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         best = trainer.strategy.broadcast(self.best_model_path)
-        if isinstance(pl_module, TextClassifier) and _holds_whole_weights(trainer):
-            pl_module.load_state_dict(read_checkpoint(best)["state_dict"])
+        if isinstance(pl_module, TextClassifier) and holds_whole_weights(trainer):
+            pl_module.load_state_dict(pl_module.whole_weights(read_checkpoint(best)))
 
 
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
@@ -129,9 +130,3 @@ def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
                 raise OSError(seen.errno, seen.strerror, file.name) from err
             seen = seen.__context__
         raise
-
-
-def _holds_whole_weights(trainer: L.Trainer) -> bool:
-    from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-
-    return isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)

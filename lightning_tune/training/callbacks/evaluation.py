@@ -108,6 +108,10 @@ class EvaluationReport(L.Callback):
         record.settings = dict(self.settings) or dict(pl_module.hparams)
         record.provenance = provenance(trainer, pl_module)
         record.title = folder.name
+        for other in trainer.callbacks:  # type: ignore[attr-defined]
+            if hasattr(other, "add_to_report"):
+                other.add_to_report(record)
+        record = record if self.texts else record.without_texts()
         self.evaluation = record
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -138,6 +142,7 @@ def provenance(trainer: L.Trainer, module: TextClassifier) -> dict[str, str]:
     """Return what made the figures: model, weights, precision, device, versions, time."""
     return {
         "backbone": module.backbone,
+        "trained": module.trained_weights,
         "checkpoint": str(trainer.ckpt_path or "the best of this run"),
         "precision": str(trainer.precision),
         "device": str(module.device),

@@ -2,17 +2,42 @@
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 
-from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.models.classifier import Batch, Classifier
+from lightning_tune.models.specs import describe_object, make_object
 from lightning_tune.training.losses import Loss
+
+OBJECTIVE_KEY = "objective_state"
+"""Where a checkpoint keeps what the objective of its run has to know to go on."""
+Scale = Callable[[Tensor], Tensor]
+"""Multiplies a loss by the factor of fp16 training, so that its gradients do not underflow."""
+
+
+def unscaled(loss: Tensor) -> Tensor:
+    """Return the loss as it is: no precision but fp16 needs a factor."""
+    return loss
+
+
+@dataclass(frozen=True)
+class FitContext:
+    """What an objective may want to know of a fit before it begins.
+
+    Args:
+        classifier: The model that will be trained, with the weights that it starts from.
+        special_ids: Ids of the tokenizer's special tokens; None where no data module knows them.
+        scale: Scales a loss that the objective itself differentiates, in fp16 training.
+    """
+
+    classifier: Classifier
+    special_ids: Collection[int] | None = None
+    scale: Scale = unscaled
 
 
 class Objective(ABC):
@@ -28,7 +53,17 @@ class Objective(ABC):
             def __call__(self, classifier, batch, loss):
                 logits = classifier(batch)
                 return self.factor * loss(logits, batch), logits
+
+    Only `__call__` has to be written. Tensors that are needed from one step to the next are kept
+    as attributes that are no settings: `field(init=False)`.
+
+    Attributes:
+        clean_epochs: Epochs at the beginning in which the module minimises the plain loss instead.
+        parts: What the last call's loss was made of, by name; logged as train/NAME.
     """
+
+    clean_epochs: int = 0
+    parts: Mapping[str, Tensor] = MappingProxyType({})
 
     @abstractmethod
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
@@ -40,33 +75,38 @@ class Objective(ABC):
             loss: The loss of logits against labels, as the config states it.
 
         Returns:
-            The scalar to minimise, and the logits [examples, outputs] of the clean texts.
+            The scalar to minimise, and the logits [examples, outputs]: of the clean texts where the
+            objective reads these, else of its last pass.
         """
+
+    def check(self, classifier: Classifier) -> None:  # noqa: B027 - may be left out
+        """Refuse a model that the objective cannot train.
+
+        Raises:
+            ConfigError: saying why.
+        """
+
+    def prepare(self, fit: FitContext) -> None:  # noqa: B027
+        """Look at the model before the first step; a state that is restored comes afterwards."""
+
+    def after_step(self, classifier: Classifier) -> None:  # noqa: B027
+        """Look at the weights after each step of the optimizer."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a run has to know to go on, as tensors and plain values."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:  # noqa: B027
+        """Take the state of the run that goes on, which another objective may have left."""
 
 
 def spec_of(objective: Objective) -> dict[str, Any]:
     """Describe an objective by its class and settings, in plain values.
 
     Raises:
-        ConfigError: if it is not a dataclass of plain values, so that a checkpoint could not hold
-            its settings.
+        ConfigError: if it is not a dataclass of plain values.
     """
-    kind = type(objective)
-    # Asked of the class itself: an undecorated subclass would inherit the fields, not add its own.
-    if "__dataclass_fields__" not in vars(kind):
-        raise ConfigError(
-            f"objective {kind.__name__} is not a dataclass; decorate the class with @dataclass, "
-            "so that its settings can be stored in checkpoints."
-        )
-    names = [field.name for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
-    settings = {name: getattr(objective, name) for name in names}
-    odd = [name for name, value in settings.items() if not _is_plain(value)]
-    if odd:
-        raise ConfigError(
-            f"objective {kind.__name__} has the setting {odd[0]}={settings[odd[0]]!r}, which a "
-            "checkpoint cannot hold; use numbers, strings, booleans, null, lists or dicts of them."
-        )
-    return {"class_path": f"{kind.__module__}.{kind.__qualname__}", "init_args": settings}
+    return describe_object(objective, "objective")
 
 
 def from_spec(spec: Mapping[str, Any]) -> Objective:
@@ -75,40 +115,4 @@ def from_spec(spec: Mapping[str, Any]) -> Objective:
     Raises:
         ConfigError: if the class is not an objective, or has other settings.
     """
-    kind = import_class(str(spec["class_path"]), Objective)
-    try:
-        built: Objective = kind(**spec.get("init_args", {}))
-    except TypeError as err:
-        raise ConfigError(f"objective {spec['class_path']} refuses its init_args: {err}.") from err
-    return built
-
-
-def import_class(path: str, base: type) -> Any:
-    """Import a class by its dotted path, refusing all that is no subclass of `base`.
-
-    Raises:
-        ConfigError: if there is no such class, or it is of another kind.
-    """
-    module_name, _, name = path.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as err:
-        raise ConfigError(
-            f"class {path!r} was not found ({err}); give package.module.Class, importable here."
-        ) from err
-    found = getattr(module, name, None)
-    if found is None:
-        hint = nearest(name, vars(module))
-        raise ConfigError(f"class {path!r} was not found: {module_name} has no {name}.{hint}")
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError(f"{path!r} is not a subclass of {base.__module__}.{base.__name__}.")
-    return found
-
-
-def _is_plain(value: Any) -> bool:
-    # Exactly these types: a subclass, such as numpy's floats, is stored under its own name.
-    if type(value) is dict:
-        return all(type(key) is str and _is_plain(item) for key, item in value.items())
-    if type(value) in (list, tuple):
-        return all(map(_is_plain, value))
-    return type(value) in (bool, int, float, str, type(None))
+    return make_object(spec, Objective, "objective")  # type: ignore[type-abstract]

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.models.specs import import_class
 from lightning_tune.training.losses import Loss, LossSettings
 from lightning_tune.training.objectives import Objective, Plain
-from lightning_tune.training.objectives.base import from_spec, import_class, spec_of
+from lightning_tune.training.objectives.base import from_spec, spec_of
 
 
 class Answering(Objective):

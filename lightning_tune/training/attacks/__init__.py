@@ -1,0 +1,1 @@
+"""Attacks on a tuned classifier, to measure it with: no part of any training."""
