@@ -95,9 +95,11 @@ def attack_flags(asked: argparse.Namespace) -> list[str]:
         "pgd.restarts": asked.restarts,
         "text.queries": asked.queries,
         "text.max_changed": asked.max_changed,
-        "text.synonyms": asked.synonyms or "null",
+        "text.synonyms": asked.synonyms,
     }
-    return [f"--trainer.callbacks.{name}={value}" for name, value in given.items()]
+    return [
+        f"--trainer.callbacks.{name}={value}" for name, value in given.items() if value is not None
+    ]
 
 
 def samples_per_second(curves: Path) -> float:

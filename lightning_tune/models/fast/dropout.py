@@ -69,9 +69,12 @@ def mask_(values: Tensor, bits: Tensor) -> Tensor:
     return values
 
 
-class _Dropout(torch.autograd.Function):
+class Dropout(torch.autograd.Function):
+    """Zero what a fresh mask drops and scale the rest."""
+
     @staticmethod
     def forward(ctx: Any, values: Tensor, p: float) -> Tensor:
+        """Return the values that are left, scaled."""
         bits = keep_bits(tuple(values.shape), p, values.dtype)
         ctx.save_for_backward(bits)
         ctx.scale = scale_of(p)
@@ -79,6 +82,7 @@ class _Dropout(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        """Return the gradient of what was left, scaled alike."""
         (bits,) = ctx.saved_tensors
         return mask(grad.contiguous(), bits).mul_(ctx.scale), None
 
@@ -92,4 +96,4 @@ class ByteDropout(nn.Dropout):
             return values
         if values.device.type != "cpu" or values.dtype not in _BITS or self.p >= 1:
             return super().forward(values)
-        return apply(_Dropout, values, self.p)
+        return apply(Dropout, values, self.p)

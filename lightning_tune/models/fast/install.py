@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from lightning_tune.models.fast.attention import AttentionBlock, AttentionShape
 from lightning_tune.models.fast.autograd import apply
 from lightning_tune.models.fast.dropout import ByteDropout
+from lightning_tune.models.fast.eager import use_cheap_attention
 from lightning_tune.models.fast.embedding import ReusingEmbedding
 from lightning_tune.models.fast.feed_forward import FeedForwardBlock, FeedForwardShape
 from lightning_tune.models.fast.layouts import LAYOUTS, Parts, has_exact_gelu
@@ -28,6 +29,7 @@ def accelerate(model: PreTrainedModel) -> None:
             kind = _faster_kind(child, module, model)
             if kind is not None:
                 setattr(module, name, _become(child, kind))
+    use_cheap_attention(model)
 
 
 def _faster_kind(
