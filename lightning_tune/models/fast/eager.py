@@ -43,7 +43,8 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Attend as transformers asks: heads [batch, heads, seq, size] to [batch, seq, heads, size]."""
     training = torch.is_grad_enabled() and query.requires_grad and query.device.type == "cpu"
-    if not training or query.shape != key.shape or others.get("is_causal"):
+    causal = others.get("is_causal") or getattr(module, "is_causal", False)
+    if not training or causal or query.shape != key.shape:
         out, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, **others
         )

@@ -26,6 +26,9 @@ from lightning_tune.training.module import TextClassifier
 class EvaluationReport(L.Callback):
     """After `validate` or `test`, write the split's report and send it to the loggers.
 
+    Other callbacks may add to it: before it is written, `add_to_report(record)` of those that have
+    this method is called.
+
     Args:
         texts: Whether the local report shows the worst mistakes' texts; trackers have a setting of
             their own.

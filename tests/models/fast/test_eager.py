@@ -23,6 +23,7 @@ MASK = torch.ones(2, 1, 5, 5, dtype=torch.bool)
 MASK[1, ..., 3:] = False
 ADDED = torch.zeros(2, 1, 5, 5).masked_fill(~MASK, -1e9)
 MODULE = torch.nn.Module()
+MODULE.is_causal = False
 
 
 def by_torch(q, k, v, mask, scale=0.5):
