@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 SET_IN = 0.1  # share of the descent that is done at the rate that is taken
 _WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps

@@ -97,11 +97,10 @@ class FindBatch(L.Callback):
 
 
 class _Sizes:
-    """What the training examples need: tokens of the longest, and of all that one batch may hold."""
+    """What the training examples need: tokens of the longest, and of all that a batch may hold."""
 
     def __init__(self, data: TextDataModule, ranks: int) -> None:
-        train = data.train_data
-        assert train is not None  # set up before any callback  # noqa: S101
+        train: Any = data.train_data  # set up before any callback
         tokens = np.asarray(train.longest) * np.asarray(train.windows)
         self.row = int(tokens.argmax())
         self.longest = int(tokens[self.row])
@@ -169,8 +168,8 @@ def _line(data: TextDataModule, trainer: L.Trainer, found: Found, tokens: int) -
     }
     tried = f"{found.tried[0].tokens} to {found.tried[-1].tokens} tried"
     return (
-        f"batch tokens     {tokens}: {mean:.1f} examples a batch, {batches} batches an epoch{took}; "
-        f"{tried}, {more[found.reason]}"
+        f"batch tokens     {tokens}: {mean:.1f} examples a batch, {batches} batches an epoch"
+        f"{took}; {tried}, {more[found.reason]}"
     )
 
 
