@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, Command] = {
         "write what LoRA and its like trained as a whole checkpoint",
         "lightning_tune.commands.merge",
     ),
+    "bench": Command(
+        "measure what this machine reaches, which the speed of runs is compared with",
+        "lightning_tune.commands.bench",
+    ),
     "dashboard": Command(
         "compare runs on one HTML page, or lay out a W&B workspace",
         "lightning_tune.commands.dashboard",

@@ -123,6 +123,12 @@ LAYOUTS = {
         "multiclass",
         ["card_arrival", "exchange_rate", "lost_or_stolen_card"],
     ),
+    "banking77_lora": Layout(
+        banking,
+        {"train": "train.csv", "test": "test.csv"},
+        "multiclass",
+        ["card_arrival", "exchange_rate", "lost_or_stolen_card"],
+    ),
     "chnsenticorp": Layout(
         chinese, {"train": "train.tsv", "test": "dev.tsv"}, "binary", ["negative", "positive"]
     ),

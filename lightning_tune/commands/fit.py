@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
+from lightning.pytorch.callbacks import LambdaCallback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.io import CheckpointIO
@@ -210,6 +211,9 @@ class TuneCLI(LightningCLI):
         self.model.check_length(self.datamodule.max_length)
         self.dry = bool(config["fast_dev_run"])
         configured = _as_list(config.get("callbacks"))
+        if command == "fit":  # by then what was auto is a number
+            keep = LambdaCallback(on_train_start=lambda *_: self._keep_config())
+            configured = [*configured, keep]
         if command == "predict":
             configured = [*configured, WritePredictions(self._get(self.config, "output"))]
         config["callbacks"] = default_callbacks(
@@ -228,7 +232,10 @@ class TuneCLI(LightningCLI):
         config["default_root_dir"] = str(folder)
         try:
             config["logger"] = _loggers(config.get("logger"), folder, command)
-            return self.trainer_class(**config)
+            trainer = self.trainer_class(**config)
+            if command == "fit" and self.datamodule.batch_tokens is None:
+                self.datamodule.accumulate(trainer)  # checks the effective batch
+            return trainer
         except Exception:
             discard_empty(folder)
             raise
@@ -252,10 +259,22 @@ class TuneCLI(LightningCLI):
     def before_fit(self) -> None:
         """Show what the data is before any time is spent on it, and keep the config of the run."""
         self._announce()
-        folder = Path(self.trainer.default_root_dir)
-        if self.trainer.is_global_zero and not self.dry:
-            with replace_file(folder / "config.yaml", private=True) as temporary:
-                temporary.write_text(self._config_text(), encoding="utf-8")
+        self._keep_config()
+
+    def _keep_config(self) -> None:
+        """Write config.yaml, with the numbers that were found for what is auto."""
+        if not self.trainer.is_global_zero or self.dry:
+            return
+        config = self.config[str(self.subcommand)]
+        for settings, name, found in (
+            (config.model.init_args, "lr", self.model.lr),
+            (config.data.init_args, "batch_tokens", self.datamodule.batch_tokens),
+        ):
+            if settings.get(name) == "auto":
+                settings[name] = found
+        file = Path(self.trainer.default_root_dir) / "config.yaml"
+        with replace_file(file, private=True) as temporary:
+            temporary.write_text(self._config_text(), encoding="utf-8")
 
     def _announce(self) -> None:
         summary = self.datamodule.summary()

@@ -13,6 +13,7 @@ from typing import Literal
 
 from lightning_tune import __version__
 from lightning_tune.errors import ConfigError
+from lightning_tune.tables.caches import cache_folder
 from lightning_tune.training.wandb_account import read_wandb_account
 
 DISTRIBUTION = "lightning-tune"
@@ -119,7 +120,7 @@ def read_facts(names: Iterable[str], backbone: str) -> Facts:
         memory=read_memory(),
         gpus=read_gpus(),
         folders=(
-            read_folder("token cache", cache_folder(os.environ)),
+            read_folder("token cache", cache_folder("tokens")),
             read_folder("runs", Path("runs")),
         ),
         accounts=read_accounts(os.environ),
@@ -230,12 +231,6 @@ def _read_cuda(index: int) -> Gpu:
     with torch.cuda.device(index):
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)
     return Gpu(properties.name, "gpu", properties.total_memory, bf16)
-
-
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Return where tokens are kept while data.cache_dir is null (as data/datamodule.py has it)."""
-    base = environment.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "lightning_tune" / "tokens"
 
 
 def read_folder(purpose: str, path: Path) -> Folder:

@@ -194,7 +194,7 @@ def describe(hint: Any) -> tuple[str, list[str]]:
     """
     choices = [str(one) for member in members(hint) for one in _literals(member)]
     choices = list(dict.fromkeys(choices))
-    texts = [f"one of {', '.join(choices)}"] if choices else []
+    texts = [f"one of {', '.join(choices)}" if choices[1:] else choices[0]] if choices else []
     texts += [_name(member) for member in members(hint) if not _literals(member)]
     return " or ".join(dict.fromkeys(texts)), choices
 

@@ -35,6 +35,7 @@ from lightning_tune.schema import LabelSet, Split, TaskKind
 from lightning_tune.serving.encoding import EncodingSettings, TextEncoder
 from lightning_tune.serving.truncation import Truncation
 from lightning_tune.tables import Fields, TableFormat
+from lightning_tune.tables.caches import cache_folder
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "predict")
 _SHOWN = 5  # rows or labels in a message
@@ -441,8 +442,7 @@ class TextDataModule(L.LightningDataModule):
 def _cache_folder(cache_dir: str | None) -> Path:
     if cache_dir is not None:
         return Path(cache_dir).expanduser()
-    caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(caches) / "lightning_tune" / "tokens"
+    return cache_folder("tokens")
 
 
 @rank_zero_only

@@ -4,8 +4,9 @@ The count of PaLM's appendix B (Chowdhery et al. 2022, https://arxiv.org/abs/220
 token six for every weight of a matrix product, and twelve for every layer, attention width and
 token that is attended to. A third of each is the forward pass. The rest is the backward pass, and
 is counted where it is computed: gradients of inputs above the lowest trained weight, gradients of
-the weights that are trained. Embeddings and the head are left out, as is what is computed twice to
-save memory.
+the weights that are trained. Embeddings and the head are left out, and so is what a step computes
+beside one plain pass: layers computed again to save memory, DeBERTa's relative positions, DoRA's
+norms.
 """
 
 from __future__ import annotations
@@ -95,10 +96,12 @@ class _Count:
 
     def add_layer(self, modules: list[tuple[str, nn.Module]], *, near: bool) -> None:
         """Add a layer's modules, which stand in the order in which they compute."""
-        entering = self._flowing
+        entering: bool | None = None
         for name, module in modules:
             if isinstance(module, nn.Linear) and not _OF_POSITIONS.search(name):
-                into = entering if _READS_THE_INPUT.search(name) else self._flowing
+                into = self._flowing
+                if _READS_THE_INPUT.search(name):  # they all read the same
+                    into = entering = into if entering is None else entering
                 passes = 1 + into + module.weight.requires_grad
                 self.token += 2 * passes * module.in_features * module.out_features
             if _ends_attention(name) and isinstance(module, nn.Linear):

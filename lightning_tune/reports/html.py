@@ -18,6 +18,7 @@ _TITLES = {
     "mistakes": "Worst mistakes",
     "robustness": "Robustness",
     "training": "Training",
+    "speed": "Speed",
     "data": "Data",
     "settings": "Settings",
 }
@@ -34,6 +35,7 @@ def report_html(evaluation: Evaluation) -> str:
         "mistakes": errors.worst(evaluation),
         "robustness": robustness.robustness(evaluation),
         "training": run.curves(evaluation),
+        "speed": run.speed(evaluation),
         "data": run.data(evaluation),
         "settings": run.settings(evaluation),
     }

@@ -21,6 +21,7 @@ from lightning_tune.reports.display import (
 )
 from lightning_tune.reports.records import Evaluation, Mistake
 from lightning_tune.reports.robustness import BrokenText
+from lightning_tune.reports.throughput import throughput_facts
 from lightning_tune.tables import replace_file
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$@:])")
@@ -35,6 +36,7 @@ def report_markdown(evaluation: Evaluation) -> str:
         _labels(evaluation),
         _mistakes(evaluation),
         *_robustness(evaluation),
+        _facts("Speed of the training", throughput_facts(evaluation)),
         _facts("Data", flatten(evaluation.data_summary)),
         _facts("Settings", flatten(evaluation.settings)),
         _facts("Provenance", evaluation.provenance),

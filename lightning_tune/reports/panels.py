@@ -51,6 +51,8 @@ PANELS: tuple[Panel, ...] = (
     Panel("Gradient norm", ("grad_norm", "train/grad_norm", "grad_2.0_norm_total"), "Training"),
     Panel("Samples per second", ("throughput/samples_per_second",), "Speed"),
     Panel("Tokens per second", ("throughput/tokens_per_second",), "Speed"),
+    Panel("Share of the peak (MFU)", ("throughput/mfu",), "Speed"),
+    Panel("Peak memory, GB", ("throughput/peak_memory_gb",), "Speed"),
 )
 
 GROUPS: tuple[Group, ...] = get_args(Group)

@@ -15,6 +15,8 @@ from lightning_tune.schema import MAIN_METRIC, TASK_KINDS, Label, TaskKind
 from lightning_tune.tables import replace_file
 
 SCHEMA_VERSION = 1
+THROUGHPUT = "throughput/"
+"""What the names of rates begin with where they are logged, and in metrics.json."""
 
 Point = tuple[float, float]
 
@@ -75,6 +77,7 @@ class Evaluation:
         precision_recall: Points (recall, precision) of each label's curve, and of "micro".
         scatter: Points (label, prediction) of a regression, a sample where there are many.
         curves: Points (step, value) of what training logged, by metric name.
+        throughput: How fast the training was, by name as it was logged, and its `seconds`.
         data_summary: What the data module found, as plain values.
         settings: The run's config, as plain values.
         notes: What a reader has to know: skipped rows, truncated texts, a fallback.
@@ -96,6 +99,7 @@ class Evaluation:
     precision_recall: dict[str, list[Point]] = field(default_factory=dict)
     scatter: list[Point] = field(default_factory=list)
     curves: dict[str, list[Point]] = field(default_factory=dict)
+    throughput: dict[str, float] = field(default_factory=dict)
     data_summary: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -142,6 +146,7 @@ def _rebuild(values: Mapping[str, Any]) -> Evaluation:
     known = {entry.name for entry in fields(Evaluation)}
     kept = {key: value for key, value in values.items() if key in known}
     kept["metrics"] = _numbers(values.get("metrics", {}))
+    kept["throughput"] = _numbers(values.get("throughput", {}))
     kept["intervals"] = {key: _point(pair) for key, pair in values.get("intervals", {}).items()}
     kept["per_class"] = [ClassScores(**row) for row in values.get("per_class", [])]
     kept["worst"] = [_mistake(row) for row in values.get("worst", [])]
@@ -195,7 +200,7 @@ def flat_metrics(evaluation: Evaluation) -> dict[str, float]:
             low, high = evaluation.intervals[name]
             flat[f"{evaluation.split}/{name}_low"] = low
             flat[f"{evaluation.split}/{name}_high"] = high
-    return flat
+    return flat | {f"{THROUGHPUT}{name}": value for name, value in evaluation.throughput.items()}
 
 
 def write_metrics(path: Path, evaluation: Evaluation) -> None:

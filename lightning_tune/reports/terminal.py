@@ -19,6 +19,7 @@ from lightning_tune.reports.display import (
 )
 from lightning_tune.reports.records import Evaluation, Mistake
 from lightning_tune.reports.robustness import BrokenText
+from lightning_tune.reports.throughput import throughput_line
 
 MATRIX_UP_TO = 16
 """Above this many labels, the pairs that are confused most stand in place of the matrix."""
@@ -49,6 +50,9 @@ def render(evaluation: Evaluation, *, worst: int = 5) -> Group:
         parts += [_heading("Worst mistakes"), Text("")]
         parts += [_mistake(mistake) for mistake in evaluation.worst[:worst]]
     parts += _robustness(evaluation, worst)
+    speed = throughput_line(evaluation)
+    if speed:
+        parts += [_heading("Speed of the training"), Text(f"\n{speed}\n")]
     parts += [Text(f"Note: {printable(note)}", style="yellow") for note in evaluation.notes]
     return Group(*parts)
 

@@ -2,8 +2,8 @@
 
 Smith 2017, https://arxiv.org/abs/1506.01186. Fine-tuning asks for less than the usual reading, the
 rate of the steepest descent: there a pretrained encoder is already being overrun (MiniLM on SST-2
-falls steepest at 1.3e-4 and diverges from 2.3e-4 on). What is taken is the rate at which a tenth of
-the descent is done, which is where the descent sets in.
+falls steepest at 1.3e-4 and diverges from 2.3e-4 on). What is taken is the rate at which the
+descent has set in, with the first part of it done.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-SET_IN = 0.1  # share of the descent that is done at the rate that is taken
+SET_IN = 0.15  # share of the descent that is done at the rate that is taken
 _WIDTH = 0.025  # standard deviation of the smoothing, as a share of all steps
 _LEAST_DESCENT = 0.02  # share of the first loss; less is taken for noise
 _MEAN_OVER = 8  # steps whose mean tells that the loss has risen again
@@ -60,10 +60,13 @@ def measure(step: Callable[[float], float], rates: Sequence[float]) -> RangeTest
     for rate, loss in _steps(step, rates):
         taken.append(rate)
         losses.append(loss)
-        if _has_risen(losses):
+        if 3 * len(losses) > len(rates) and _has_risen(losses):
             break
+    if not losses:
+        return RangeTest((), (), (), None)
     smoothed = smooth(losses, len(rates))
-    return RangeTest(taken, losses, smoothed.tolist(), suggest(taken, smoothed))
+    least = _least_descent(losses, 2 * math.sqrt(math.pi) * max(1.0, _WIDTH * len(rates)))
+    return RangeTest(taken, losses, smoothed.tolist(), suggest(taken, smoothed, least))
 
 
 def _steps(step: Callable[[float], float], rates: Sequence[float]) -> Iterator[tuple[float, float]]:
@@ -76,11 +79,19 @@ def _steps(step: Callable[[float], float], rates: Sequence[float]) -> Iterator[t
 
 def _has_risen(losses: Sequence[float]) -> bool:
     """Whether half of the descent is lost again, by the means of neighbouring losses."""
-    if len(losses) < 3 * _MEAN_OVER:
+    if len(losses) < _MEAN_OVER:
         return False
     means = np.convolve(losses, np.full(_MEAN_OVER, 1 / _MEAN_OVER), "valid")
     descent = means[0] - means.min()
-    return bool(descent > _LEAST_DESCENT * means[0] and means[-1] > means[0] - descent / 2)
+    is_one = descent > 1.5 * _least_descent(losses, _MEAN_OVER)
+    return bool(is_one and means[-1] > means[0] - descent / 2)
+
+
+def _least_descent(losses: Sequence[float], averaged: float) -> float:
+    """Return how far means over that many losses must fall to be more than noise."""
+    differences = np.abs(np.diff(losses))
+    noise = float(np.median(differences)) / 0.954 if len(differences) else 0.0  # of a normal law
+    return max(_LEAST_DESCENT * abs(losses[0]), 5 * noise / math.sqrt(averaged))
 
 
 def smooth(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
@@ -99,20 +110,23 @@ def smooth(losses: Sequence[float], steps: int) -> NDArray[np.float64]:
 
 
 def suggest(
-    rates: Sequence[float], smoothed: Sequence[float] | NDArray[np.float64]
+    rates: Sequence[float], smoothed: Sequence[float] | NDArray[np.float64], least: float
 ) -> float | None:
     """Return the rate at which the descent sets in, to two digits; None where there is none.
 
-    >>> suggest([1e-5, 1e-4, 1e-3, 1e-2], [2.0, 1.7, 1.0, 5.0])
+    Args:
+        rates: The learning rates, rising.
+        smoothed: The smoothed losses.
+        least: How far they must fall.
+
+    >>> suggest([1e-5, 1e-4, 1e-3, 1e-2], [2.0, 1.7, 1.0, 5.0], 0.1)
     0.0001
     """
     values = np.asarray(smoothed)
-    if not len(values):
-        return None
     lowest = int(values.argmin())
     first = values[: lowest + 1].max()
     descent = first - values[lowest]
-    if not descent > _LEAST_DESCENT * abs(first):
+    if not descent > least:
         return None
     # From the right: noise before the descent may cross the mark more than once.
     above = np.flatnonzero(values[: lowest + 1] > first - SET_IN * descent)

@@ -25,7 +25,8 @@ def trial_steps(trainer: L.Trainer, module: TextClassifier) -> Iterator[Step]:
     """Yield a function that makes one step of the training to come, under its plain loss.
 
     Precision, clipping, optimizer and layer-wise rates are the training's, the schedule is not
-    followed. Afterwards weights, gradients and random states are as they were, bit by bit.
+    followed. Afterwards weights, gradients and random states are as they were, bit by bit; random
+    states after an error are not.
     """
     kept = {name: value.detach().clone() for name, value in module.classifier.state_dict().items()}
     training = [part.training for part in module.classifier.modules()]
@@ -59,7 +60,11 @@ class _Trial:
             group["lr"] = rate * group["lr_scale"]
         if self._scaler is not None:
             self._scaler.unscale_(self._optimizer)
-        self._clip()
+        self._module.configure_gradient_clipping(
+            self._optimizer,
+            self._trainer.gradient_clip_val,
+            self._trainer.gradient_clip_algorithm,
+        )
         if self._scaler is not None:
             self._scaler.step(self._optimizer)
             self._scaler.update()
@@ -75,12 +80,3 @@ class _Trial:
         loss = loss * share
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()
         return loss.detach()
-
-    def _clip(self) -> None:
-        limit = self._trainer.gradient_clip_val
-        if not limit:
-            return
-        if self._trainer.gradient_clip_algorithm == "value":
-            torch.nn.utils.clip_grad_value_(self._module.classifier.parameters(), limit)
-        else:
-            torch.nn.utils.clip_grad_norm_(self._module.classifier.parameters(), limit)

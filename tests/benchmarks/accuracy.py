@@ -33,6 +33,7 @@ DATA: dict[str, dict[str, str]] = {
         "test": "sst2_sentence/test.tsv",
     },
     "banking77": {"train": "banking77/train.csv", "test": "banking77/test.csv"},
+    "banking77_lora": {"train": "banking77/train.csv", "test": "banking77/test.csv"},
     "mrpc": {
         "train": "glue/MRPC/train.tsv",
         "val": "glue/MRPC/dev.tsv",

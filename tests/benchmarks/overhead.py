@@ -2,10 +2,10 @@
 
     python tests/benchmarks/overhead.py --data ../shared/data --steps 120 --repeats 3
 
-Each turn trains MiniLM on SST-2 sentences twice from the same weights: once by the Trainer, with the
-default callbacks that count in training (rates, lines, early stopping) and the metrics file, and
-once by a loop that takes the same batches through the same objective, clipping, optimizer and
-schedule. Printed: milliseconds a step, and the median ratio.
+Each turn trains MiniLM on SST-2 sentences twice from the same weights: once by the Trainer, with
+the default callbacks that count in training (rates, lines) and the metrics file, and once by a loop
+that takes the same batches through the same objective, clipping, optimizer and schedule. Printed:
+milliseconds a step, and the median ratio.
 """
 
 from __future__ import annotations

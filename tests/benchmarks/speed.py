@@ -4,10 +4,10 @@
 
 Same encoder, texts, epochs, batch size, optimizer, schedule, clipping and threads; one process a
 run, so that no side inherits the other's memory. Only the training itself is timed: not imports,
-tokenization or evaluation. `trainer` is the HF Trainer by its defaults (fp32, padding to the longest
-of a random batch), `tuned` the best we know of it (bf16, batches of like length, fused AdamW,
-padding to multiples of 8). Rows named base-shape train the shape of BERT-base with random
-weights for some steps: speed only. Needs the extra `dev` (accelerate).
+tokenization or evaluation. `trainer` is the HF Trainer by its defaults (fp32, padding to the
+longest of a random batch), `tuned` the best we know of it (bf16, batches of like length, fused
+AdamW, padding to multiples of 8). With --base-shape all train the shape of BERT-base from random
+weights for some steps: speed only. Needs accelerate.
 """
 
 from __future__ import annotations

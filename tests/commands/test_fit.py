@@ -264,7 +264,7 @@ def test_nothing_is_written_when_the_data_is_wrong(work, fit_args, capsys):
     ("args", "message"),
     [
         (["--model.lrr=1"], "error: --model.lrr: 'model.lrr' is not a setting. Did you mean 'lr'?"),
-        (["--model.lr=abc"], "error: model.lr='abc' (from --model.lr) is not a float."),
+        (["--model.lr=abc"], "error: model.lr='abc' (from --model.lr) is not auto or a float."),
         (
             ["--trainer.max_epochs=x"],
             "error: trainer.max_epochs='x' (from --trainer.max_epochs) is not an int or null.",

@@ -148,9 +148,9 @@ def test_the_cache_folder_is_the_one_that_the_datamodule_uses(monkeypatch, tmp_p
     from lightning_tune.data import datamodule
 
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert cache_folder(os.environ) == datamodule._cache_folder(None)
+    assert cache_folder("tokens") == datamodule._cache_folder(None)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert cache_folder(os.environ) == datamodule._cache_folder(None)
+    assert cache_folder("tokens") == datamodule._cache_folder(None)
 
 
 def test_a_folder_that_is_not_there_yet_is_judged_by_its_parent(tmp_path):

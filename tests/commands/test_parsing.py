@@ -88,9 +88,9 @@ FLAGS = [
     (["--model.objective="], "model.objective (from --model.objective) is empty; give it settings, or leave it out."),
     (["-c"], "-c needs the name of a config after it."),
     # a value of another type
-    (["--model.lr=abc"], "model.lr='abc' (from --model.lr) is not a float."),
-    (["--model.lr="], "model.lr='' (from --model.lr) is not a float."),
-    (["--model.lr=[1]"], "model.lr='[1]' (from --model.lr) is not a float."),
+    (["--model.lr=abc"], "model.lr='abc' (from --model.lr) is not auto or a float."),
+    (["--model.lr="], "model.lr='' (from --model.lr) is not auto or a float."),
+    (["--model.lr=[1]"], "model.lr='[1]' (from --model.lr) is not auto or a float."),
     (["--data.batch_size=1.5"], "data.batch_size='1.5' (from --data.batch_size) is not an int."),
     (["--data.seed=x"], "data.seed='x' (from --data.seed) is not an int or null."),
     (["--data.format.quoting=maybe"], "data.format.quoting='maybe' (from --data.format.quoting) is not a bool or null."),
@@ -100,10 +100,10 @@ FLAGS = [
     (["--model.optimizer.betas=[0.9]"], "model.optimizer.betas='[0.9]' (from --model.optimizer.betas) is not a list of 2 floats."),
     (["--model.optimizer=adamw"], "model.optimizer='adamw' (from --model.optimizer) is no mapping; it has name, weight_decay, layer_decay, betas, eps, momentum inside."),
     (["--model.optimizer={name: adamm}"], "model.optimizer.name='adamm' (from --model.optimizer) is not one of adamw, adam, sgd, adafactor. Did you mean 'adam'?"),
-    (["--model.loss.class_weights=atuo"], "model.loss.class_weights='atuo' (from --model.loss.class_weights) is not one of auto or a list of floats or null. Did you mean 'auto'?"),
+    (["--model.loss.class_weights=atuo"], "model.loss.class_weights='atuo' (from --model.loss.class_weights) is not auto or a list of floats or null. Did you mean 'auto'?"),
     (["--model.metrics=3"], "model.metrics='3' (from --model.metrics) is not a mapping or null."),
     (["--trainer.max_epochs=1.5"], "trainer.max_epochs='1.5' (from --trainer.max_epochs) is not an int or null."),
-    (["--trainer.deterministic=maybe"], "trainer.deterministic='maybe' (from --trainer.deterministic) is not one of warn or a bool or null."),
+    (["--trainer.deterministic=maybe"], "trainer.deterministic='maybe' (from --trainer.deterministic) is not warn or a bool or null."),
     (["--seed_everything=x"], "seed_everything='x' (from --seed_everything) is not a bool or an int."),
     (["--model=3"], "model='3' (from --model) holds no settings; write keys inside model."),
     (["--trainer=3"], "trainer='3' (from --trainer) holds no settings; write keys inside trainer."),
@@ -153,7 +153,7 @@ CONFIGS = [
     ("modl: {lr: 1}", f"bad.yaml: 'modl' is not a setting. Did you mean 'model'?{ALL}"),
     ("fit: {model: {lr: 1}}", f"bad.yaml: 'fit' is not a setting.{ALL}"),
     ("1: 2", f"bad.yaml: '1' is not a setting.{ALL}"),
-    ("model: {lr: }", "model.lr=null (from bad.yaml) is not a float."),
+    ("model: {lr: }", "model.lr=null (from bad.yaml) is not auto or a float."),
     ("model: 3", "model=3 (from bad.yaml) holds no settings; write keys inside model."),
     ("model:\ndata:", "model (from bad.yaml) is empty; give it settings, or leave it out. data (from bad.yaml) is empty; give it settings, or leave it out."),
     ("model: {lr: 1, lr: 2}", "bad.yaml:1: the key 'lr' stands here twice; correct the YAML."),
@@ -162,7 +162,7 @@ CONFIGS = [
     ("model: &m {lr: 1}\ntrainer: *m", f"bad.yaml: 'trainer.lr' is not a setting.{ALL}"),
     ("model: {optimizer: {weight_decay: abc}}", "model.optimizer.weight_decay='abc' (from bad.yaml) is not a float."),
     ("model: {optimizer: 5}", "model.optimizer=5 (from bad.yaml) is no mapping; it has name, weight_decay, layer_decay, betas, eps, momentum inside."),
-    ("model: {loss: {class_weights: [a]}}", "model.loss.class_weights=['a'] (from bad.yaml) is not one of auto or a list of floats or null."),
+    ("model: {loss: {class_weights: [a]}}", "model.loss.class_weights=['a'] (from bad.yaml) is not auto or a list of floats or null."),
     ("model: {init_args: {lrr: 1}}", f"bad.yaml: 'model.lrr' is not a setting. Did you mean 'lr'?{ALL}"),
     ("model: {class_path: Nope}", "model='Nope' (from bad.yaml): there is no class 'Nope'; a class of your own is named package.module.Class."),
     ("model: {objective: {class_path: Plain, init_args: {radius: 1}}}", f"bad.yaml: 'model.objective.radius' is not a setting.{ALL}"),
@@ -205,7 +205,7 @@ def test_what_lightning_refuses_is_one_line(work, fit_args, capsys):
 
 def test_a_wrong_environment_variable_is_named(work, fit_args, capsys, monkeypatch):
     monkeypatch.setenv("LIGHTNING_TUNE_FIT__MODEL__LR", "x")
-    message = "model.lr='x' (from LIGHTNING_TUNE_FIT__MODEL__LR) is not a float."
+    message = "model.lr='x' (from LIGHTNING_TUNE_FIT__MODEL__LR) is not auto or a float."
     assert error_of(capsys, fit_args) == message
 
 

@@ -20,6 +20,8 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.schema import LabelSet
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
+from lightning_tune.training.callbacks.find_batch import FindBatch
+from lightning_tune.training.callbacks.find_lr import FindLR
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.callbacks.progress import EpochLines, Progress
 from lightning_tune.training.callbacks.throughput import Throughput
@@ -37,6 +39,8 @@ ALWAYS = {
     EarlyStopping,
     EpochLines,
     EvaluationReport,
+    FindBatch,
+    FindLR,
     LastCheckpoint,
     LearningRateMonitor,
     Progress,

@@ -11,6 +11,7 @@ from lightning_tune.reports.display import flatten, metric_title, number, printa
 from lightning_tune.reports.elements import Cell, Column, facts, figure, key, section, table
 from lightning_tune.reports.markup import Markup, element
 from lightning_tune.reports.records import Evaluation, Point
+from lightning_tune.reports.throughput import throughput_facts
 
 _COLORS = {"train": 0, "val": 1, "test": 2}
 
@@ -39,6 +40,13 @@ def _chart(quantity: str, group: Mapping[str, list[Point]]) -> Markup:
         entries.append(key(color, name, number(points[-1][1])))
     title = metric_title(quantity.replace(" ", "_"))
     return figure(title, line_chart(lines, Frame(f"{title} by step")), legend=entries)
+
+
+def speed(evaluation: Evaluation) -> Markup | None:
+    """How fast the training was."""
+    found = throughput_facts(evaluation)
+    lead = "Means over the training that made these weights, validation left out."
+    return section("speed", "Speed", facts(found), lead=lead) if found else None
 
 
 def data(evaluation: Evaluation) -> Markup | None:

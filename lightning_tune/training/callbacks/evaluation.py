@@ -16,6 +16,7 @@ from lightning_tune.reports.evaluate import evaluate
 from lightning_tune.reports.mistakes import TextOf
 from lightning_tune.reports.records import Evaluation
 from lightning_tune.reports.runs import read_run
+from lightning_tune.reports.throughput import stored_throughput
 from lightning_tune.training.callbacks.gathering import Answers
 from lightning_tune.training.callbacks.prediction_table import prediction_table
 from lightning_tune.training.callbacks.progress import EpochLines
@@ -104,7 +105,9 @@ class EvaluationReport(L.Callback):
         record.metrics = {**logged, **record.metrics}
         record.main_metric = pl_module.main_metric
         folder = Path(trainer.default_root_dir)
-        record.curves = read_run(folder, folder.name).curves or curves(trainer)
+        run = read_run(folder, folder.name)
+        record.curves = run.curves or curves(trainer)
+        record.throughput = stored_throughput(run.metrics)  # until this process measured its own
         record.data_summary = (
             data.summary().to_dict() if data is not None and hasattr(data, "summary") else {}
         )

@@ -45,29 +45,38 @@ class FindBatch(L.Callback):
         ConfigError: if the run is a resumed one, or not even the longest example fits.
     """
 
+    def __init__(self) -> None:
+        self._has_found = False
+
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Find the budget, tell it, and let the trainer accumulate by it."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         if stage != "fit" or getattr(data, "batch_tokens", None) != "auto":
             return
         require_whole_weights(trainer, "data.batch_tokens=auto")
-        if trainer.ckpt_path is not None:
-            raise ConfigError(
-                "data.batch_tokens=auto is found before the first step, and this run goes on from "
-                f"{trainer.ckpt_path}; leave it out to keep the number that was found."
-            )
         if not isinstance(pl_module, TextClassifier) or not isinstance(data, TextDataModule):
             raise ConfigError(
                 "data.batch_tokens=auto needs a TextClassifier and a TextDataModule; give a number."
             )
         pl_module.configure_model()
         found = self._find(trainer, pl_module, data) if trainer.is_global_zero else (0, "")
+        self._has_found = True
         tokens, line = trainer.strategy.broadcast(found)
         data.use_batch_tokens(tokens)
         data.accumulate(trainer)
         if trainer.is_global_zero:
             print(line, flush=True)
             _tell_few_steps(trainer, data, tokens)
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse a run that goes on: its batches are what they are."""
+        if trainer.state.fn == "fit" and self._has_found:
+            raise ConfigError(
+                "data.batch_tokens=auto is found before the first step, and this run goes on from "
+                f"{trainer.ckpt_path}; leave it out to keep the number that was found."
+            )
 
     def _find(
         self, trainer: L.Trainer, module: TextClassifier, data: TextDataModule

@@ -56,16 +56,21 @@ class FindLR(L.Callback):
         if stage != "fit" or not _is_wanted(pl_module):
             return
         require_whole_weights(trainer, "model.lr=auto")
-        if trainer.ckpt_path is not None:
-            raise ConfigError(
-                "model.lr=auto is found before the first step, and this run goes on from "
-                f"{trainer.ckpt_path}; leave model.lr out to keep the rate that was found, or give "
-                "a number."
-            )
         if not hasattr(trainer.datamodule, "train_dataloader"):  # type: ignore[attr-defined]
             raise ConfigError(
                 "model.lr=auto tries batches of a data module, and this fit was given none; "
                 "fit with datamodule=…, or give a number."
+            )
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuse a run that goes on: its rate is found already."""
+        if trainer.state.fn == "fit" and _is_wanted(pl_module):
+            raise ConfigError(
+                "model.lr=auto is found before the first step, and this run goes on from "
+                f"{trainer.ckpt_path}; leave model.lr out to keep the rate that was found, or give "
+                "a number."
             )
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -82,7 +87,7 @@ class FindLR(L.Callback):
         if rate is None:
             raise ConfigError(
                 f"model.lr=auto found no rate: in {self.steps} trial steps from {self.lowest:g} to "
-                f"{self.highest:g} the loss never fell by 2 %; give a number, 2e-5 to 1e-4 are "
+                f"{self.highest:g} the loss never fell clearly; give a number, 2e-5 to 1e-4 are "
                 "usual."
             )
         pl_module.use_lr(rate)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import lightning as L
@@ -222,12 +223,48 @@ def test_a_validation_that_fails_leaves_the_weights_under_training(train):
     assert torch.equal(copy_of(seen["module"].classifier), watch.steps[-1])
 
 
-def test_half_precision_weights_are_averaged_in_full_precision(train):
-    trained = train(callbacks=[WeightAverage(0.999)], trainer={"precision": "bf16-true"})
-    last = read_checkpoint(trained.folder / "checkpoints" / "last.ckpt")
-    name = "classifier.encoder.classifier.weight"
-    assert last["state_dict"][name].dtype == torch.float32
-    assert last[RAW_KEY][name].dtype == torch.bfloat16
+class Line(L.LightningModule):
+    """A weight that every step lowers by 2 ** -6; its averages need more bits than bfloat16 has."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=2**-6)
+
+
+def test_half_precision_weights_are_averaged_in_full_precision(tmp_path):
+    module, average = Line(), WeightAverage(0.75, warmup=False)
+    trainer = L.Trainer(
+        max_steps=4,
+        accelerator="cpu",
+        precision="bf16-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[average, Save(tmp_path / "line.ckpt")],
+    )
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    trainer.fit(module, torch.utils.data.DataLoader([torch.zeros(1)] * 4))
+    saved = torch.load(tmp_path / "line.ckpt", weights_only=True)
+    steps = [torch.tensor([1 - n * 2**-6]) for n in (1, 2, 3, 4)]
+    expected = by_hand(steps, [0.75] * 3)
+    assert saved[RAW_KEY]["weight"].dtype == torch.bfloat16
+    assert saved["state_dict"]["weight"].item() == pytest.approx(expected.item(), abs=1e-7)
+    assert saved["state_dict"]["weight"].bfloat16() != saved["state_dict"]["weight"]
+
+
+class Save(L.Callback):
+    def __init__(self, file):
+        self.file = file
+
+    def on_train_end(self, trainer, pl_module):
+        trainer.save_checkpoint(self.file)
 
 
 @pytest.mark.parametrize(
