@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.checkpoints import PACKAGE_KEY, require_known_class
+from lightning_tune.models.checkpoints import PACKAGE_KEY
 from lightning_tune.models.classifier import Batch, Classifier
 from lightning_tune.models.encoder import (
     DropoutSettings,
@@ -49,7 +47,7 @@ from lightning_tune.training.clipping import clip_gradients
 from lightning_tune.training.losses import Loss, LossSettings, auto_weights
 from lightning_tune.training.metrics import MetricSpec
 from lightning_tune.training.objectives import FitContext, Objective, Plain
-from lightning_tune.training.objectives.base import OBJECTIVE_KEY, from_spec, spec_of, unscaled
+from lightning_tune.training.objectives.base import OBJECTIVE_KEY, spec_of, unscaled
 from lightning_tune.training.optim import (
     ENDLESS,
     OptimizerSettings,
@@ -58,9 +56,9 @@ from lightning_tune.training.optim import (
     build_scheduler,
     retarget,
 )
+from lightning_tune.training.stored import as_plain, as_settings, known_objective, read_architecture
 
 logger = logging.getLogger(__name__)
-Settings = TypeVar("Settings")
 
 FORMAT = 1
 """Version of what we add to a checkpoint; a reader refuses a newer one."""
@@ -122,15 +120,15 @@ class TextClassifier(L.LightningModule):
         self.label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self.backbone = backbone
         self.lr = lr
-        self.objective = _known_objective(objective)
-        self.optimizer_settings = _settings(OptimizerSettings, optimizer)
-        self.schedule_settings = _settings(ScheduleSettings, schedule)
-        self.loss_settings = _settings(LossSettings, loss)
-        self.dropout_settings = _settings(DropoutSettings, dropout)
+        self.objective = known_objective(objective)
+        self.optimizer_settings = as_settings(OptimizerSettings, optimizer)
+        self.schedule_settings = as_settings(ScheduleSettings, schedule)
+        self.loss_settings = as_settings(LossSettings, loss)
+        self.dropout_settings = as_settings(DropoutSettings, dropout)
         self.tuning = as_tuning(tuning)
         self.gradient_checkpointing = gradient_checkpointing
         self.loss_settings.check(self.label_set)
-        own = {name: _settings(MetricSpec, spec) for name, spec in (metrics or {}).items()}
+        own = {name: as_settings(MetricSpec, spec) for name, spec in (metrics or {}).items()}
         collection = task_metrics.build_metrics(self.label_set, own)
         self.main_metric = task_metrics.main_metric(self.label_set.kind, main_metric, collection)
         self.main_metric_mode = task_metrics.direction(self.main_metric, collection)
@@ -146,14 +144,14 @@ class TextClassifier(L.LightningModule):
             "labels": self.label_set.to_dict(),
             "objective": spec_of(self.objective),
             "lr": lr,
-            "optimizer": _plain(self.optimizer_settings),
-            "schedule": _plain(self.schedule_settings),
-            "loss": _plain(self.loss_settings),
-            "dropout": _plain(self.dropout_settings),
+            "optimizer": as_plain(self.optimizer_settings),
+            "schedule": as_plain(self.schedule_settings),
+            "loss": as_plain(self.loss_settings),
+            "dropout": as_plain(self.dropout_settings),
             "tuning": describe_object(self.tuning, "tuning"),
             "gradient_checkpointing": gradient_checkpointing,
             "main_metric": main_metric,
-            "metrics": {name: _plain(spec) for name, spec in own.items()},
+            "metrics": {name: as_plain(spec) for name, spec in own.items()},
             "architecture": architecture,
         }
         self.save_hyperparameters(plain_values)
@@ -170,7 +168,7 @@ class TextClassifier(L.LightningModule):
         encoder = build_encoder(
             self.backbone,
             self.label_set,
-            architecture=_read_architecture(self._architecture),
+            architecture=read_architecture(self._architecture),
             dropout=self.dropout_settings,
             tuning=self.tuning,
         )
@@ -437,49 +435,3 @@ class TextClassifier(L.LightningModule):
     def travelling(self) -> dict[str, Any]:
         """Tokenizer and data settings that came with the checkpoint; empty before one was read."""
         return self._travelling
-
-
-def _known_objective(objective: Objective | Mapping[str, Any]) -> Objective:
-    """Return an objective, also from what a checkpoint holds, which may name known classes only.
-
-    One that was given is copied: it may keep a state, which belongs to this module's fit.
-    """
-    if not isinstance(objective, Mapping):
-        return copy.copy(objective)
-    require_known_class(str(objective["class_path"]))
-    return from_spec(objective)
-
-
-def _read_architecture(text: str | None) -> dict[str, Any] | None:
-    """Return an encoder's config from the JSON that a checkpoint holds."""
-    try:
-        found = None if text is None else json.loads(text)
-    except json.JSONDecodeError as err:
-        raise ConfigError(
-            f"model.architecture is not JSON ({err}); a checkpoint fills it."
-        ) from err
-    if not isinstance(found, dict | None):
-        raise ConfigError(f"model.architecture={text!r} is no encoder config; leave it out.")
-    return found
-
-
-def _settings(kind: type[Settings], value: Any) -> Settings:
-    """Return a settings object, also from the plain values that a checkpoint holds."""
-    if isinstance(value, kind):
-        return value
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{kind.__name__} expected, got {value!r}.")
-    try:
-        return kind(**value)
-    except TypeError as err:
-        raise ConfigError(
-            f"{kind.__name__}: {err}; see its docstring for the settings there are."
-        ) from err
-
-
-def _plain(settings: Any) -> dict[str, Any]:
-    """Turn a settings object into values that a checkpoint may hold: tuples become lists."""
-    return {
-        key: list(value) if isinstance(value, tuple) else value
-        for key, value in dataclasses.asdict(settings).items()
-    }

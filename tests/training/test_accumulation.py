@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning as L
 import pytest
@@ -216,12 +217,9 @@ def test_two_ranks_make_the_step_of_one(work, tiny_fit):
 
 def test_batches_of_another_sampler_count_as_they_are(train):
     trained = train(data={"batch_size": 4, "effective_batch": 8})
-
-    class Trainer:
-        datamodule = trained.data
-        train_dataloader = list(trained.data.train_dataloader())
-
-    assert example_share(Trainer(), Trainer.train_dataloader[0], 0) is None
+    loader = list(trained.data.train_dataloader())
+    trainer = SimpleNamespace(datamodule=trained.data, train_dataloader=loader)
+    assert example_share(trainer, loader[0], 0) is None
 
 
 def test_a_checkpoint_says_it(train):

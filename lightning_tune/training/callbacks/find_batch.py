@@ -113,9 +113,10 @@ class _Sizes:
         tokens = np.asarray(train.longest) * np.asarray(train.windows)
         self.row = int(tokens.argmax())
         self.longest = int(tokens[self.row])
-        self.most = int(tokens.sum())
-        if data.effective_batch is not None:  # more examples make no batch
-            self.most = min(self.most, data.effective_batch * self.longest // ranks)
+        examples = len(tokens)
+        if data.effective_batch is not None:  # a batch never holds more
+            examples = min(examples, -(-data.effective_batch // ranks))
+        self.most = examples * self.longest
 
 
 def _try(
