@@ -79,7 +79,7 @@ class TextClassifier(L.LightningModule):
         dropout: Probabilities that differ from the encoder's own.
         tuning: Which weights are trained, and what is added for it; null: all, as with Full.
         gradient_checkpointing: Whether to compute each layer again for the gradients instead of
-            keeping what is inside: less memory, about a third more time.
+            keeping what is inside: less memory, more time.
         main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass),
             f1_macro (multilabel), spearman (regression).
         metrics: Metrics of your own by name, each a class_path and its init_args.
@@ -187,8 +187,6 @@ class TextClassifier(L.LightningModule):
     def on_fit_start(self) -> None:
         """Put every module into training mode, as pretrained ones are not; ready the objective."""
         self.classifier.train()
-        if self.device.type == "cpu":
-            keep_freed_memory()
         if self.lr == "auto":
             raise ConfigError(
                 "model.lr=auto is found before training, by the callback FindLR among "
@@ -208,6 +206,8 @@ class TextClassifier(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Fit the model to the data before any work is done: length, class weights, head."""
+        if stage == "fit" and self.trainer.strategy.root_device.type == "cpu":
+            keep_freed_memory()
         data = getattr(self.trainer, "datamodule", None)
         wanted = getattr(data, "max_length", None)
         if wanted is not None:

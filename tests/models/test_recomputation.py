@@ -1,4 +1,4 @@
-"""Gradient checkpointing: the same loss and gradients bit by bit, and less kept, in every family."""
+"""Gradient checkpointing: same loss and gradients bit by bit, and less kept, in every family."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ FAMILIES = [
     "xlm-roberta",
     "distilbert",
     "electra",
-    "albert",
     "deberta-v2",
     "modernbert",
-    "mpnet",
 ]
 LABELS = LabelSet("binary", ("no", "yes"))
 OFF = DropoutSettings(hidden=0.0, attention=0.0)
@@ -122,12 +120,24 @@ def test_evaluation_computes_once(tiny_backbone):
     assert len(calls) == 1
 
 
-def test_a_family_that_cannot_is_told(tiny_backbone):
-    encoder = build_encoder(str(tiny_backbone("bert")), LABELS)
-    encoder.supports_gradient_checkpointing = False
+@pytest.mark.parametrize("family", ["albert", "mpnet"])
+def test_a_family_that_cannot_is_told(tiny_backbone, family):
+    encoder = build_encoder(str(tiny_backbone(family)), LABELS)
     with pytest.raises(ConfigError) as caught:
         recompute_layers(encoder)
     assert str(caught.value) == (
-        "model.gradient_checkpointing=true: bert encoders cannot compute layers again; leave it "
-        "out and lower data.batch_size instead."
+        f"model.gradient_checkpointing=true: {family} encoders cannot compute layers again; leave "
+        "it out and lower data.batch_size instead."
     )
+
+
+def test_the_older_name_of_the_switch_does_too():
+    """As transformers 5.3 has it."""
+
+    class Older:
+        def gradient_checkpointing_enable(self, given):
+            self.given = given
+
+    encoder = Older()
+    recompute_layers(encoder)
+    assert encoder.given == {"use_reentrant": False}

@@ -194,6 +194,22 @@ def test_a_resumed_run_goes_on_exactly(train):
     )
 
 
+def test_a_run_that_leaves_the_average_out_goes_on_from_the_weights_and_says_so(train, caplog):
+    still = {"schedule": {"name": "constant", "warmup": 0}}
+    first = train(callbacks=[WeightAverage(0.9)], trainer={"max_epochs": 1}, model=still)
+    last = first.folder / "checkpoints" / "last.ckpt"
+    raw = flat(read_checkpoint(last)[RAW_KEY], first.module)
+    began = []
+
+    class Begin(L.Callback):
+        def on_train_start(self, trainer, pl_module):
+            began.append(copy_of(pl_module.classifier))
+
+    train(callbacks=[Begin()], trainer={"max_epochs": 2}, model=still, ckpt_path=last)
+    assert torch.equal(began[0], raw)
+    assert "no WeightAverage: the run goes on without it" in caplog.text
+
+
 def test_a_run_that_began_without_an_average_starts_one(train):
     first = train(trainer={"max_epochs": 1})
     average = WeightAverage(0.9)
