@@ -104,6 +104,12 @@ def make_tokenizer(special: dict[str, str]) -> Tokenizer:
     return tokenizer
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what fits measure of the machine out of the user's cache folder."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def tiny_tokenizer() -> Tokenizer:
     """The tokenizer of the tiny BERT; [PAD] is 0, [CLS] 2, [SEP] 3."""

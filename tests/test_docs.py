@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from lightning_tune.cli import COMMANDS, main
+from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
 from lightning_tune.commands.merge import merge
 from lightning_tune.commands.settings import dotted_flags
@@ -171,7 +172,7 @@ def commands() -> list:
 
 
 def flags_of(command: str) -> set[str]:
-    functions = {"dashboard": dashboard, "merge": merge}
+    functions = {"bench": bench, "dashboard": dashboard, "merge": merge}
     if command in functions:
         return {f"--{name}" for name in inspect.signature(functions[command]).parameters}
     own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}

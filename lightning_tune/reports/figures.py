@@ -88,7 +88,7 @@ def rate_figure(
     smoothed: Sequence[float],
     chosen: float | None,
 ) -> Figure:
-    """Draw the losses of a learning-rate range test over the rates, and the rate that was chosen."""
+    """Draw the losses of a learning-rate range test over the rates, and the one that was chosen."""
     figure, axes = _figure(6.4, 4.0)
     axes.plot(rates, losses, color="#cfcfc8", linewidth=0.9, label="each step")
     axes.plot(rates, smoothed, color=COLORS[0], linewidth=2.0, label="smoothed")

@@ -33,7 +33,7 @@ def scale_of(p: float) -> float:
     """Return the factor on what is kept, so that the expectation stays.
 
     >>> round(scale_of(0.1), 4)
-    1.1130
+    1.113
     """
     return 256 / (256 - dropped_bytes(p))
 

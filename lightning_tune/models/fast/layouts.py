@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 
@@ -33,6 +34,7 @@ class Parts:
         """Whether nothing was put in or beside a linear layer, as tuning fewer weights does."""
         linears = (self.query, self.key, self.value, self.project, self.up, self.down)
         bare = all(type(part) is nn.Linear and part.bias is not None for part in linears)
+        bare = bare and all(part.weight.dtype == torch.float32 for part in linears)
         return bare and self.prefix is None
 
     def attention_weights(self) -> list[Tensor]:

@@ -14,7 +14,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.tables import replace_file
 from lightning_tune.training.module import TextClassifier
-from lightning_tune.training.strategies import holds_whole_weights as holds_whole_weights
+from lightning_tune.training.strategies import holds_whole_weights
 
 logger = logging.getLogger(__name__)
 

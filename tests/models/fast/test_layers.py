@@ -126,6 +126,15 @@ def test_a_layer_with_a_replaced_linear_takes_the_familys_own_way(twins):
     assert torch.allclose(ours[name], theirs[name], atol=1e-6)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_weights_in_bfloat16_themselves_train_in_the_familys_own_way(family, twins):
+    plain, fast = (model.to(torch.bfloat16) for model in twins(family))
+    (expected, theirs), (answered, ours) = (gradients(m, a_batch()) for m in (plain, fast))
+    assert torch.allclose(answered, expected, atol=0.02)
+    assert {grad.dtype for grad in ours.values()} == {torch.bfloat16}
+    assert ours.keys() == theirs.keys()
+
+
 def test_another_activation_keeps_the_familys_own_layers(tiny_backbone):
     model = build_encoder(str(tiny_backbone("bert")), LABELS)
     model.config.hidden_act = "relu"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import re
 import sys
+import time
+from types import SimpleNamespace
 
+import lightning as L
 import pytest
 import torch
 
-from lightning_tune.training.callbacks.progress import EpochLines, Progress
+from lightning_tune.training.callbacks.progress import EpochLines, Progress, TimeColumn, _pace
 from lightning_tune.training.callbacks.throughput import Throughput
 
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -67,10 +70,13 @@ def test_the_rates_are_those_of_throughput(train, terminal):
     terminal()
     trained = train(callbacks=[Progress()], trainer={"enable_progress_bar": True})
     rates = next(c for c in trained.trainer.callbacks if isinstance(c, Throughput))
-    rates.samples_per_second, rates.tokens_per_second = 1234.4, 98765.6
+    rates.latest = {"samples_per_second": 1234.4, "tokens_per_second": 98765.6}
     bar = next(c for c in trained.trainer.callbacks if isinstance(c, Progress))
     items = bar.get_metrics(trained.trainer, trained.module)
     assert (items["samples/s"], items["tokens/s"]) == ("1234", "98766")
+    assert "MFU" not in items
+    rates.latest = {**rates.latest, "mfu": 0.317}
+    assert bar.get_metrics(trained.trainer, trained.module)["MFU"] == "32%"
 
 
 def test_before_the_first_step_there_is_nothing_to_show(train, terminal):
@@ -79,7 +85,7 @@ def test_before_the_first_step_there_is_nothing_to_show(train, terminal):
     trained.trainer.callback_metrics.clear()
     for callback in trained.trainer.callbacks:
         if isinstance(callback, Throughput):
-            callback.samples_per_second = 0.0
+            callback.latest = {}
     bar = next(c for c in trained.trainer.callbacks if isinstance(c, Progress))
     items = bar.get_metrics(trained.trainer, trained.module)
     assert not items.keys() & {"loss", "samples/s", "tokens/s"}
@@ -87,6 +93,56 @@ def test_before_the_first_step_there_is_nothing_to_show(train, terminal):
 
 def test_without_a_terminal_there_is_no_bar(capsys):
     assert Progress().is_disabled
+
+
+def time_column(left: float | None) -> TimeColumn:
+    """A column of a training that still takes so many seconds; None: without its callback."""
+    rates = Throughput()
+    rates._ends_at = None if left is None else time.perf_counter() + left
+    return TimeColumn(SimpleNamespace(callbacks=[] if left is None else [rates]), "dim")
+
+
+def test_the_time_beside_the_bar_is_that_of_the_whole_training():
+    running = SimpleNamespace(finished=False, elapsed=12.0, finished_time=None, time_remaining=5.0)
+    assert time_column(220.2).render(running).plain == "0:12 • 3:40 left"
+    finished = SimpleNamespace(finished=True, elapsed=9e9, finished_time=65.0, time_remaining=0.0)
+    assert time_column(3723.2).render(finished).plain == "1:05 • 1:02:03 left"
+    fresh = SimpleNamespace(finished=False, elapsed=None, finished_time=None, time_remaining=None)
+    assert time_column(1.2).render(fresh).plain == "0:00 • 0:01 left"
+
+
+def test_outside_of_a_training_the_bar_has_its_own_time():
+    task = SimpleNamespace(finished=False, elapsed=12.0, finished_time=None, time_remaining=5.0)
+    assert time_column(None).render(task).plain == "0:00:12 • 0:00:05"
+
+
+def test_the_bar_of_a_training_shows_the_time_left(train, terminal):
+    screen = terminal()
+    slow = SlowSteps()
+    settings = {"max_epochs": 2, "log_every_n_steps": 1, "enable_progress_bar": True}
+    train(callbacks=[slow, Progress()], trainer=settings)
+    assert re.search(r"\d:\d\d • 0:\d\d left", ESCAPE.sub("", screen.getvalue()))
+
+
+def test_the_line_of_an_epoch_ends_with_pace_and_time_left(train, capsys):
+    train(callbacks=[SlowSteps()], trainer={"max_epochs": 3})
+    ends = [
+        re.search(r" s, (\d+) samples/s(?:, (\d+) s left)?$", line)
+        for line in lines_of(capsys.readouterr().out)
+    ]
+    assert all(20 < int(end[1]) < 41 for end in ends)  # eight in 0.2 s, and the step itself
+    assert ends[0][2] is not None
+    assert ends[2][2] is None
+
+
+def test_without_throughput_the_line_ends_with_its_seconds():
+    assert _pace(SimpleNamespace(callbacks=[])) == ""
+    assert _pace(SimpleNamespace(callbacks=[Throughput()])) == ""
+
+
+class SlowSteps(L.Callback):
+    def on_train_batch_start(self, *_):
+        time.sleep(0.2)
 
 
 def lines_of(text: str) -> list[str]:
@@ -97,7 +153,7 @@ def test_each_validation_is_a_line_and_the_best_so_far_is_marked(train, capsys):
     train(trainer={"max_epochs": 3})
     lines = lines_of(capsys.readouterr().out)
     form = r"epoch (\d)  step \d+  train/loss \d\.\d{4}  val/loss \d\.\d{4}  "
-    form += r"val/accuracy (\d\.\d{4})( \*|  ) \d+ s"
+    form += r"val/accuracy (\d\.\d{4})( \*|  ) \d+ s, \d+ samples/s(, \d+ s left)?"
     found = [re.fullmatch(form, line) for line in lines]
     assert [match[1] for match in found] == ["1", "2", "3"]
     values = [float(match[2]) for match in found]
