@@ -132,6 +132,12 @@ def tiny_backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
     return build
 
 
+@pytest.fixture(params=list(FAMILIES))
+def family(request: pytest.FixtureRequest) -> str:
+    """Every family in turn, unless a test is given its own."""
+    return str(request.param)
+
+
 def save_tiny(family: str, folder: Path) -> Path:
     """Write config.json, model.safetensors and the tokenizer's files, as the hub has them."""
     import torch

@@ -13,11 +13,10 @@ import platform
 from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
-_LARGEST = 2**31 - 1
+_NEVER = -1  # as M_TRIM_THRESHOLD: nothing is handed back
 _HUGE = 2 * 2**20
 _AHEAD = (1792 * 2**20, 512 * 2**20)
-"""Bytes of the heap that are to stand in huge pages, by preference, below the threshold at which
-they would be handed back at once; used up only as they are needed."""
+"""Bytes of the heap that are to stand in huge pages, by preference; used up only as needed."""
 
 
 def keep_freed_memory() -> bool:
@@ -29,7 +28,7 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     library: Any = ctypes.CDLL(None)
-    agreed = library.mallopt(_TRIM_THRESHOLD, _LARGEST) and library.mallopt(_MMAP_MAX, 0)
+    agreed = library.mallopt(_TRIM_THRESHOLD, _NEVER) and library.mallopt(_MMAP_MAX, 0)
     if agreed:
         _ask_for_huge_pages(library)
     return bool(agreed)

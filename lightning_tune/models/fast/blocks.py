@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -79,7 +79,7 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     count, (inner, outer) = len(rows), weight.shape
     step = rows_at_once(count, inner, outer)
     if step == count:
-        return rows @ weight if bias is None else torch.addmm(bias, rows, weight)
+        return _multiply(rows, weight, bias)
     out = rows.new_empty(count, outer)
     for start in range(0, count, step):
         part, into = rows[start : start + step], out[start : start + step]
@@ -88,6 +88,19 @@ def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         else:
             torch.addmm(bias, part, weight, out=into)
     return out
+
+
+def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if bias is None:
+        return rows @ weight
+    if _WITH_BIAS is None or rows.dtype != torch.bfloat16:
+        return torch.addmm(bias, rows, weight)
+    # addmm spreads the bias over the whole result first and adds the product to it.
+    out: Tensor = _WITH_BIAS(rows, weight.t(), bias, "none", [], "")
+    return out
+
+
+_WITH_BIAS: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # not in every build
 
 
 def linear_backward(
@@ -100,7 +113,9 @@ def linear_backward(
     """
     d_weight = d_bias = None
     if asked[0]:
-        d_weight = (grad.t() @ rows).float()
+        narrows = grad.shape[1] < rows.shape[1]
+        left = grad.t().contiguous() if narrows else grad.t()  # oneDNN's own transposing is slower
+        d_weight = (left @ rows).float()
     if asked[1]:
         d_bias = grad.sum(dim=0).float()  # summed in float32; asking for it would cast it all first
     return product(grad, weight), d_weight, d_bias

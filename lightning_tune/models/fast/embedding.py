@@ -80,11 +80,12 @@ class ReusingEmbedding(nn.Embedding):
             self._version = kept._version
 
     def _clear(self, kept: Tensor) -> None:
-        """Zero the kept memory; by rows where that proves to be enough, which costs less."""
-        ids, flat = self._ids, kept.view(-1)
+        """Zero the kept memory; by rows where only these were written, which costs less."""
+        ids = self._known_ids()
         if ids is not None:
             kept.index_fill_(0, ids, 0.0)
-        if ids is None or torch.dot(flat, flat) != 0:
+        # A write through `.data` is not counted; one over all rows shows in the first column.
+        if ids is None or kept[:, 0].any():
             kept.zero_()
 
     def _known_ids(self) -> Tensor | None:
