@@ -48,3 +48,21 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     by_folded = {candidate.casefold(): candidate for candidate in candidates}
     found = difflib.get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
     return f" Did you mean {by_folded[found[0]]!r}?" if found else ""
+
+
+def one_of(bases: tuple[type, ...]) -> str:
+    """Return the names of classes as a choice, with their article.
+
+    >>> one_of((Exception, Warning))
+    'an Exception or a Warning'
+    """
+    return " or ".join(with_article(base.__name__) for base in bases)
+
+
+def with_article(name: str) -> str:
+    """Return a name behind "a" or "an".
+
+    >>> with_article("int")
+    'an int'
+    """
+    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"

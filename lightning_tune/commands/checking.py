@@ -22,12 +22,11 @@ from lightning_tune.commands.signatures import (
     group_classes,
     group_in,
     is_spec,
-    one_of,
     parameters,
     subclasses,
     without_classes,
 )
-from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.errors import ConfigError, nearest, one_of
 
 TOP_TYPES: Mapping[str, Any] = {
     "seed_everything": bool | int,

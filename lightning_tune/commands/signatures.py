@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import inspect
 import types
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,8 @@ from functools import cache, reduce
 from operator import or_
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.errors import ConfigError, with_article
+from lightning_tune.models.specs import import_class
 
 GROUPS = ("trainer", "model", "data")
 _PLAIN = (str, int, float, bool, bytes, type(None), list, dict, tuple, set)
@@ -151,34 +151,8 @@ def find_class(name: str, bases: tuple[type, ...]) -> type:
         raise ConfigError(
             f"there is no class {name!r}; a class of your own is named package.module.Class."
         )
-    module_name, _, attribute = name.rpartition(".")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as err:
-        raise ConfigError(
-            f"{module_name!r} cannot be imported ({err}); run from its folder with python -m, "
-            "or install it."
-        ) from err
-    found = getattr(module, attribute, None)
-    if found is None:
-        hint = nearest(attribute, vars(module))
-        raise ConfigError(f"{module_name} has no {attribute!r}.{hint}")
-    if not (isinstance(found, type) and issubclass(found, bases)):
-        raise ConfigError(f"{attribute} is not {one_of(bases)}.")
+    found: type = import_class(name, *bases)
     return found
-
-
-def one_of(bases: tuple[type, ...]) -> str:
-    """Return the names of classes as a choice, with their article.
-
-    >>> one_of((Exception, Warning))
-    'an Exception or a Warning'
-    """
-    return " or ".join(_with_article(base.__name__) for base in bases)
-
-
-def _with_article(name: str) -> str:
-    return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
 
 
 _NAMES = {str: "a text", int: "an int", float: "a float", bool: "a bool", type(None): "null"}
@@ -211,4 +185,4 @@ def _name(hint: Any) -> str:
         kind = _name(inner[0]).partition(" ")[2]
         return f"a list of {len(inner)} {kind}s" if len(inner) > 1 else f"a list of {kind}s"
     name = getattr(origin, "__name__", str(origin))
-    return "a mapping" if name == "dict" else _with_article(name)
+    return "a mapping" if name == "dict" else with_article(name)

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.errors import ConfigError, nearest, one_of
 
 Made = TypeVar("Made")
 
@@ -55,25 +55,27 @@ def make_object(spec: Mapping[str, Any], base: type[Made], what: str) -> Made:
     return built
 
 
-def import_class(path: str, base: type) -> Any:
-    """Import a class by its dotted path, refusing all that is no subclass of `base`.
+def import_class(path: str, *bases: type) -> Any:
+    """Import a class by its dotted path, refusing all that is no subclass of one of `bases`.
 
     Raises:
         ConfigError: if there is no such class, or it is of another kind.
     """
     module_name, _, name = path.rpartition(".")
+    if not module_name:
+        raise ConfigError(f"{path!r} names no module; give package.module.Class.")
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as err:
+    except (ImportError, TypeError) as err:  # TypeError: a relative name
         raise ConfigError(
-            f"class {path!r} was not found ({err}); give package.module.Class, importable here."
+            f"{module_name!r} cannot be imported ({err}); run from its folder with python -m, or "
+            "install it."
         ) from err
     found = getattr(module, name, None)
     if found is None:
-        hint = nearest(name, vars(module))
-        raise ConfigError(f"class {path!r} was not found: {module_name} has no {name}.{hint}")
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise ConfigError(f"{path!r} is not a subclass of {base.__module__}.{base.__name__}.")
+        raise ConfigError(f"{module_name} has no {name!r}.{nearest(name, vars(module))}")
+    if not (isinstance(found, type) and issubclass(found, bases)):
+        raise ConfigError(f"{name} is not {one_of(bases)}.")
     return found
 
 

@@ -48,9 +48,10 @@ def build_metrics(labels: LabelSet, extra: Mapping[str, MetricSpec]) -> MetricCo
             raise ConfigError(
                 f"metrics.{name}: the name is taken or holds a slash; choose another one."
             )
-        kind = import_class(spec.class_path, Metric)
         try:
-            metrics[name] = kind(**spec.init_args)
+            metrics[name] = import_class(spec.class_path, Metric)(**spec.init_args)
+        except ConfigError as err:
+            raise ConfigError(f"metrics.{name}: {err}") from err
         except (TypeError, ValueError) as err:
             raise ConfigError(
                 f"metrics.{name}: {spec.class_path} refuses its init_args: {err}"

@@ -170,7 +170,7 @@ CONFIGS = [
     ("model: {objective: lightning.pytorch.callbacks.Timer}", "model.objective='lightning.pytorch.callbacks.Timer' (from bad.yaml): Timer is not an Objective."),
     ("model: {metrics: {mine: 3}}", "model.metrics.mine=3 (from bad.yaml) is no mapping; it has class_path, init_args inside."),
     ("model: {metrics: {mine: {clas_path: x.Y}}}", "bad.yaml: model.metrics.mine has no class_path; it names the class to make."),
-    ("model: {metrics: {mine: {class_path: torchmetrics.Acuracy}}}", "class 'torchmetrics.Acuracy' was not found: torchmetrics has no Acuracy. Did you mean 'Accuracy'?"),
+    ("model: {metrics: {mine: {class_path: torchmetrics.Acuracy}}}", "metrics.mine: torchmetrics has no 'Acuracy'. Did you mean 'Accuracy'?"),
     ("data: {train: {a: 1}}", "bad.yaml: data.train is one value and has no 'a' inside."),
     ("data: {format: {kind: cvs}}", "data.format.kind='cvs' (from bad.yaml) is not one of auto, csv, tsv, jsonl, parquet. Did you mean 'csv'?"),
     ("data: {val_share: yes}", "data.val_share=True (from bad.yaml) is not a float."),

@@ -128,8 +128,7 @@ def test_a_dotted_path_means_that_class():
         ),
         (
             ".Thing",
-            "'' cannot be imported (Empty module name); run from its folder with python -m, or "
-            "install it.",
+            "'.Thing' names no module; give package.module.Class.",
         ),
         (
             "collections.Countre",

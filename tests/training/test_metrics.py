@@ -265,11 +265,15 @@ def test_a_metric_of_the_users_own_is_computed_and_can_be_the_main_one():
 @pytest.mark.parametrize(
     ("name", "spec", "message"),
     [
-        ("own", MetricSpec("builtins.dict"), "is not a subclass of torchmetrics.metric.Metric"),
-        ("own", MetricSpec("torch.nn.Linear"), "is not a subclass of"),
-        ("own", MetricSpec("math.pi"), "is not a subclass of"),
+        ("own", MetricSpec("builtins.dict"), "metrics.own: dict is not a Metric."),
+        ("own", MetricSpec("torch.nn.Linear"), "metrics.own: Linear is not a Metric."),
+        ("own", MetricSpec("math.pi"), "metrics.own: pi is not a Metric."),
         ("own", MetricSpec("torchmetrics.classification.BinaryAcuracy"), "'BinaryAccuracy'"),
-        ("own", MetricSpec("no_such_package.Metric"), "was not found .No module named"),
+        (
+            "own",
+            MetricSpec("no_such_package.Metric"),
+            "metrics.own: 'no_such_package' cannot be imported .No module named",
+        ),
         ("own", MetricSpec("Accuracy"), "give package.module.Class"),
         ("accuracy", MetricSpec("torchmetrics.MeanMetric"), "the name is taken"),
         ("loss", MetricSpec("torchmetrics.MeanMetric"), "the name is taken"),
