@@ -75,7 +75,7 @@ class Rate:
     Args:
         kind: Of what.
         threads: With how many threads; 0 on a GPU.
-        a_second: Operations, or bytes copied.
+        a_second: Operations, or bytes read and written.
         steady: Whether repeats took alike and no other process took processor time.
     """
 
@@ -144,7 +144,8 @@ def measure(device: torch.device, kind: Kind, effort: Effort) -> list[Rate]:
         ours = (time.process_time() - used) / (time.perf_counter() - started)
         median = statistics.median(taken)
         steady = median <= _STEADY * min(taken) and ours >= _OURS * threads
-        rate = Rate(kind, threads, (size if kind == "copy" else 2 * size**3) / median, steady)
+        done = 2 * size if kind == "copy" else 2 * size**3  # a copy reads and writes each byte
+        rate = Rate(kind, threads, done / median, steady)
         best = rate if best is None or rate.a_second > best.a_second else best
         if median > effort.seconds:  # a larger one would take a multiple
             break
