@@ -11,7 +11,6 @@ from torch import nn
 from lightning_tune.models.encoder import DropoutSettings, build_encoder
 from lightning_tune.models.fast import accelerate, attention, blocks, feed_forward
 from lightning_tune.models.fast.attention import AttentionBlock, AttentionShape
-from lightning_tune.models.fast.blocks import product, rows_at_once
 from lightning_tune.models.fast.dropout import scale_of
 from lightning_tune.models.fast.feed_forward import FeedForwardBlock, FeedForwardShape
 from lightning_tune.schema import LabelSet
@@ -262,21 +261,3 @@ def test_short_and_long_sequences_in_bf16_take_the_same_attention(length):
     ours = attention._softmax_backward(grad.bfloat16(), probs).float()
     formula = expected * (grad - (grad * expected).sum(-1, keepdim=True))
     assert torch.allclose(ours, formula, atol=0.05)
-
-
-@pytest.mark.parametrize("rows", [448, 449, 700, 959, 960])
-@pytest.mark.parametrize("with_bias", [True, False])
-def test_a_product_in_pieces_is_the_product(rows, with_bias):
-    generator = torch.Generator().manual_seed(0)
-    left = torch.randn(rows, 48, generator=generator)
-    right = torch.randn(48, 8, generator=generator)
-    bias = torch.randn(8, generator=generator) if with_bias else None
-    expected = left @ right + (0 if bias is None else bias)
-    assert torch.allclose(product(left, right, bias), expected, atol=1e-5)
-
-
-def test_only_narrowing_products_of_some_hundred_rows_are_cut():
-    assert rows_at_once(800, 1536, 384) == 192
-    assert rows_at_once(1000, 3072, 768) == 500
-    whole = [(800, 384, 1536), (300, 1536, 384), (2000, 1536, 384), (512, 3072, 768)]
-    assert all(rows_at_once(*sizes) == sizes[0] for sizes in whole)
