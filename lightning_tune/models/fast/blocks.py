@@ -100,7 +100,11 @@ def _multiply(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return out
 
 
-_WITH_BIAS: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None)  # not in every build
+_WITH_BIAS: Any = (
+    getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    if torch.backends.mkldnn.is_available()
+    else None
+)
 
 
 def linear_backward(

@@ -43,6 +43,11 @@ def test_a_bfloat16_product_adds_its_bias_before_it_is_rounded(rows, op, monkeyp
     assert ((found.double() - exact).abs() <= exact.abs() * 2**-8 + 1e-4).all()
 
 
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_this_torch_has_the_product_that_takes_a_bias():
+    assert blocks._WITH_BIAS is not None
+
+
 @pytest.mark.parametrize(("inner", "outer"), [(12, 5), (5, 12)])
 @pytest.mark.parametrize("asked", [(True, True), (True, False), (False, True)])
 def test_the_gradients_of_a_linear_layer_are_autograds(inner, outer, asked):
