@@ -94,7 +94,7 @@ def _can_be_fast(parts: Parts, hidden_states: Tensor, attention_mask: Tensor | N
     if hidden_states.device.type != "cpu" or not torch.is_grad_enabled():
         return False
     masked = attention_mask is None or attention_mask.ndim == 4
-    return masked and parts.are_plain and _compute_type(hidden_states) in _TYPES
+    return masked and parts.are_linear and _compute_type(hidden_states) in _TYPES
 
 
 def _compute_type(hidden_states: Tensor) -> torch.dtype:
@@ -113,15 +113,16 @@ def _as_bias(attention_mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _attention(parts: Parts, x: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    weights = parts.attention_weights()
     shape = AttentionShape(
-        heads=parts.query.out_features // parts.head_size,
+        heads=len(weights[0]) // parts.head_size,
         scaling=parts.scaling,
         attention_dropout=parts.attention_dropout,
         hidden_dropout=parts.projection_dropout,
         eps=parts.attention_norm.eps,
         dtype=dtype,
     )
-    return apply(AttentionBlock, x, bias, shape, *parts.attention_weights())
+    return apply(AttentionBlock, x, bias, shape, *weights)
 
 
 def _feed_forward(parts: Parts, x: Tensor, dtype: torch.dtype) -> Tensor:

@@ -6,21 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+
+from lightning_tune.models.fast.linear import is_linear, weight_and_bias
 
 
 @dataclass(frozen=True)
 class Parts:
     """The parts of one encoder layer: attention, then a feed-forward block, each with its norm."""
 
-    query: nn.Linear
-    key: nn.Linear
-    value: nn.Linear
-    project: nn.Linear
+    query: nn.Module
+    key: nn.Module
+    value: nn.Module
+    project: nn.Module
     attention_norm: nn.LayerNorm
-    up: nn.Linear
-    down: nn.Linear
+    up: nn.Module
+    down: nn.Module
     output_norm: nn.LayerNorm
     head_size: int
     scaling: float
@@ -30,24 +31,24 @@ class Parts:
     prefix: Tensor | None = None
 
     @property
-    def are_plain(self) -> bool:
-        """Whether nothing was put in or beside a linear layer, as tuning fewer weights does."""
+    def are_linear(self) -> bool:
+        """Whether each part is a linear layer in effect, and nothing stands beside them."""
         linears = (self.query, self.key, self.value, self.project, self.up, self.down)
-        bare = all(type(part) is nn.Linear and part.bias is not None for part in linears)
-        bare = bare and all(part.weight.dtype == torch.float32 for part in linears)
-        return bare and self.prefix is None
+        return self.prefix is None and all(map(is_linear, linears))
 
     def attention_weights(self) -> list[Tensor]:
         """Weight and bias of each part of the attention block, in its order."""
-        return _weights(self.query, self.key, self.value, self.project, self.attention_norm)
+        linears = (self.query, self.key, self.value, self.project)
+        return _weights(*linears, norm=self.attention_norm)
 
     def feed_forward_weights(self) -> list[Tensor]:
         """Weight and bias of each part of the feed-forward block, in its order."""
-        return _weights(self.up, self.down, self.output_norm)
+        return _weights(self.up, self.down, norm=self.output_norm)
 
 
-def _weights(*parts: nn.Linear | nn.LayerNorm) -> list[Tensor]:
-    return [tensor for part in parts for tensor in (part.weight, part.bias)]
+def _weights(*linears: nn.Module, norm: nn.LayerNorm) -> list[Tensor]:
+    of_linears = [tensor for part in linears for tensor in weight_and_bias(part)]
+    return [*of_linears, norm.weight, norm.bias]
 
 
 def _probability(dropout: nn.Module) -> float:
