@@ -290,7 +290,7 @@ class TextClassifier(L.LightningModule):
             on_epoch=True,
             batch_size=size,
             sync_dist=True,
-            logger=self._belongs_to_the_curves(),
+            logger=self._in_curves,
         )
         task_metrics.update(metrics, self.label_set, logits, batch["labels"])
         return {"logits": logits, "index": batch["index"], "labels": batch["labels"]}
@@ -304,15 +304,16 @@ class TextClassifier(L.LightningModule):
         self._log_metrics(self.test_metrics)
 
     def _log_metrics(self, metrics: MetricCollection) -> None:
-        logged = self._belongs_to_the_curves()
         for name, value in metrics.compute().items():
             shown = name.endswith(f"/{self.main_metric}")
-            self.log(name, value.float(), prog_bar=shown, logger=logged)
+            self.log(name, value.float(), prog_bar=shown, logger=self._in_curves)
         metrics.reset()
 
-    def _belongs_to_the_curves(self) -> bool:
+    @property
+    def _in_curves(self) -> bool | None:
+        """False for what is reported only; else None: True would warn where no logger is."""
         reported_only = self.trainer.state.fn == TrainerFn.VALIDATING and not self.logs_validation
-        return bool(self.trainer.loggers) and not reported_only
+        return False if reported_only else None
 
     def use_lr(self, lr: float) -> None:
         """Take a learning rate in place of auto; checkpoints and trackers will say so too."""

@@ -141,6 +141,13 @@ def test_the_best_weights_are_in_the_model_after_a_fit(train):
     assert all(torch.equal(held[key], value) for key, value in best["state_dict"].items())
 
 
+def test_the_trainer_hands_back_what_it_measured_also_without_a_logger(train):
+    trained = train()
+    assert trained.trainer.loggers == []
+    (found,) = trained.trainer.validate(trained.module, datamodule=trained.data, verbose=False)
+    assert {"val/loss", "val/accuracy", "val/f1"} <= found.keys()
+
+
 def test_sample_weights_reach_the_loss(train):
     """Rows of weight 0 do not matter, whatever their labels."""
     trained = train(data={"weight": "weight"})
