@@ -37,6 +37,12 @@ class GateError(TuneError):
     exit_code = 3
 
 
+class RunError(TuneError):
+    """A run failed while it computed: a loss that is no number."""
+
+    exit_code = 4
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return " Did you mean 'X'?" for the candidate closest to a mistyped name, or "".
 

@@ -3,11 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
+import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from lightning_tune.models.fast import ReusingEmbedding
+from lightning_tune.training.strategies import holds_whole_weights
+
+if TYPE_CHECKING:
+    from lightning_tune.training.module import TextClassifier
+
+
+def is_scaled(trainer: L.Trainer) -> bool:
+    """Whether losses are scaled, as fp16 needs it, and steps with too large gradients left out."""
+    return getattr(trainer.precision_plugin, "scaler", None) is not None
+
+
+def clip_step(
+    module: TextClassifier,
+    optimizer: torch.optim.Optimizer,
+    limit: float | None,
+    algorithm: str | None,
+) -> Tensor:
+    """Clip a step's gradients on a CPU with fewer passes; also where Lightning declines to.
+
+    Lightning refuses a fused optimizer under bf16, where nothing is scaled.
+
+    Returns:
+        The norm of the gradients before, of this process's part of them where they are split.
+    """
+    trainer = module.trainer
+    kind, scaled = GradClipAlgorithmType(algorithm or "norm"), is_scaled(trainer)
+    by_norm = bool(limit) and kind == GradClipAlgorithmType.NORM
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    words = module.classifier.encoder.get_input_embeddings()
+    if by_norm and holds_whole_weights(trainer) and not scaled and module.device.type == "cpu":
+        return clip_gradients(parameters, limit or 0.0, words)
+    norm = gradient_norm(parameters, words)
+    if isinstance(trainer.precision_plugin, MixedPrecision) and not scaled:
+        Precision.clip_gradients(trainer.precision_plugin, optimizer, limit or 0.0, kind)
+    else:
+        module.clip_gradients(optimizer, limit, algorithm)
+    return norm
 
 
 def clip_gradients(
@@ -26,20 +67,32 @@ def clip_gradients(
     Returns:
         The norm before, a scalar.
     """
-    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    table = words if isinstance(words, ReusingEmbedding) else None
-    dense, rows = grads, None
-    if table is not None and any(grad is table.weight.grad for grad in grads):
-        rows = table.touched_rows()
-        if rows is not None:
-            dense = [grad for grad in grads if grad is not table.weight.grad]
+    dense, rows = _without_zeros(parameters, words)
     norm = total_norm(dense if rows is None else [*dense, rows])
     factor = limit / (norm + 1e-6)
     if not factor >= 1:  # also where the norm is no number: what is broken must not look whole
         torch._foreach_mul_(dense, factor)
-        if table is not None and rows is not None:
-            table.overwrite(rows.mul_(factor))
+        if rows is not None and isinstance(words, ReusingEmbedding):
+            words.overwrite(rows.mul_(factor))
     return norm
+
+
+def gradient_norm(parameters: Iterable[nn.Parameter], words: nn.Module | None = None) -> Tensor:
+    """Return the norm of all gradients together, a scalar, reading what `clip_gradients` reads."""
+    dense, rows = _without_zeros(parameters, words)
+    return total_norm(dense if rows is None else [*dense, rows])
+
+
+def _without_zeros(
+    parameters: Iterable[nn.Parameter], words: nn.Module | None
+) -> tuple[list[Tensor], Tensor | None]:
+    """Return the gradients, and apart from them the rows of the words' that are not zero."""
+    grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not isinstance(words, ReusingEmbedding):
+        return grads, None
+    whole = words.weight.grad
+    rows = words.touched_rows() if any(grad is whole for grad in grads) else None
+    return (grads if rows is None else [grad for grad in grads if grad is not whole]), rows
 
 
 def total_norm(grads: Sequence[Tensor]) -> Tensor:
@@ -52,4 +105,6 @@ def total_norm(grads: Sequence[Tensor]) -> Tensor:
     5.0
     """
     flat = [grad.reshape(-1) for grad in grads]
+    if not flat:
+        return torch.zeros(())
     return torch.stack([torch.dot(one, one) for one in flat]).sum().sqrt()

@@ -9,10 +9,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.plugins.precision import MixedPrecision, Precision
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from lightning.pytorch.trainer.states import TrainerFn
-from lightning.pytorch.utilities import GradClipAlgorithmType
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torchmetrics import MetricCollection
@@ -43,7 +40,8 @@ from lightning_tune.training import metrics as task_metrics
 from lightning_tune.training.accumulation import example_share
 from lightning_tune.training.allocator import keep_freed_memory
 from lightning_tune.training.callbacks.weight_average import without_average
-from lightning_tune.training.clipping import clip_gradients
+from lightning_tune.training.clipping import clip_step, is_scaled
+from lightning_tune.training.divergence import StepWatch
 from lightning_tune.training.losses import Loss, LossSettings, auto_weights
 from lightning_tune.training.metrics import MetricSpec
 from lightning_tune.training.objectives import FitContext, Objective, Plain
@@ -139,6 +137,7 @@ class TextClassifier(L.LightningModule):
         self._travelling: dict[str, Any] = {}
         self._objective_state: Mapping[str, Any] = {}
         self._digest = ""
+        self._watch = StepWatch()
         plain_values = {
             "backbone": backbone,
             "labels": self.label_set.to_dict(),
@@ -258,7 +257,8 @@ class TextClassifier(L.LightningModule):
         for name, value in {"loss": loss.detach(), **objective.parts}.items():
             self.log(f"train/{name}", value, batch_size=len(batch["index"]))
         share = example_share(self.trainer, batch, batch_idx)
-        return loss if share is None else loss * share
+        loss = loss if share is None else loss * share
+        return self._watch.guard(loss, batch["index"], poisoned=not is_scaled(self.trainer))
 
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None
@@ -322,10 +322,12 @@ class TextClassifier(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Build the optimizer and a schedule that moves with every step."""
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         lr = 1.0 if self.lr == "auto" else self.lr  # until FindLR sets the optimizer up again
         optimizer = build_optimizer(
-            self.classifier.encoder, lr, self.optimizer_settings, fused=not scaled
+            self.classifier.encoder,
+            lr,
+            self.optimizer_settings,
+            fused=not is_scaled(self.trainer),
         )
         total = int(min(self.trainer.estimated_stepping_batches, ENDLESS))
         scheduler = build_scheduler(optimizer, self.schedule_settings, total)
@@ -340,23 +342,13 @@ class TextClassifier(L.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip on a CPU with fewer passes; also where Lightning declines to.
+        """Clip, and refuse the step where its loss or gradient is not finite.
 
-        Lightning refuses a fused optimizer under bf16, where nothing is scaled.
+        Raises:
+            RunError: naming the rows of the step.
         """
-        plugin = self.trainer.precision_plugin
-        scaled = getattr(plugin, "scaler", None) is not None
-        algorithm = GradClipAlgorithmType(gradient_clip_algorithm or "norm")
-        by_norm = bool(gradient_clip_val) and algorithm == GradClipAlgorithmType.NORM
-        whole = isinstance(self.trainer.strategy, SingleDeviceStrategy | DDPStrategy)
-        if by_norm and whole and not scaled and self.device.type == "cpu":
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            words = self.classifier.encoder.get_input_embeddings()
-            clip_gradients(parameters, gradient_clip_val or 0.0, words)
-        elif isinstance(plugin, MixedPrecision) and not scaled:
-            Precision.clip_gradients(plugin, optimizer, gradient_clip_val or 0.0, algorithm)
-        else:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        norm = clip_step(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self._watch.check(self, norm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what answers need beside the weights: label set, tokenizer, data settings."""

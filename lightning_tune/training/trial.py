@@ -12,6 +12,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
 from lightning_tune.models.classifier import Batch
+from lightning_tune.training.clipping import clip_step
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.objectives import Plain
 from lightning_tune.training.optim import build_optimizer
@@ -60,7 +61,8 @@ class _Trial:
             group["lr"] = rate * group["lr_scale"]
         if self._scaler is not None:
             self._scaler.unscale_(self._optimizer)
-        self._module.configure_gradient_clipping(
+        clip_step(
+            self._module,
             self._optimizer,
             self._trainer.gradient_clip_val,
             self._trainer.gradient_clip_algorithm,
