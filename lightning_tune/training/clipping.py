@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
@@ -14,9 +13,6 @@ from torch import Tensor, nn
 from lightning_tune.models.fast import ReusingEmbedding
 from lightning_tune.training.strategies import holds_whole_weights
 
-if TYPE_CHECKING:
-    from lightning_tune.training.module import TextClassifier
-
 
 def is_scaled(trainer: L.Trainer) -> bool:
     """Whether losses are scaled, as fp16 needs it, and steps with too large gradients left out."""
@@ -24,7 +20,8 @@ def is_scaled(trainer: L.Trainer) -> bool:
 
 
 def clip_step(
-    module: TextClassifier,
+    module: L.LightningModule,
+    words: nn.Module,
     optimizer: torch.optim.Optimizer,
     limit: float | None,
     algorithm: str | None,
@@ -33,6 +30,13 @@ def clip_step(
 
     Lightning refuses a fused optimizer under bf16, where nothing is scaled.
 
+    Args:
+        module: The module in training.
+        words: Its word embeddings.
+        optimizer: Whose gradients.
+        limit: Largest norm or value, above 0; nothing is clipped without one.
+        algorithm: norm, or value; None: norm.
+
     Returns:
         The norm of the gradients before, of this process's part of them where they are split.
     """
@@ -40,7 +44,6 @@ def clip_step(
     kind, scaled = GradClipAlgorithmType(algorithm or "norm"), is_scaled(trainer)
     by_norm = bool(limit) and kind == GradClipAlgorithmType.NORM
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    words = module.classifier.encoder.get_input_embeddings()
     if by_norm and holds_whole_weights(trainer) and not scaled and module.device.type == "cpu":
         return clip_gradients(parameters, limit or 0.0, words)
     norm = gradient_norm(parameters, words)

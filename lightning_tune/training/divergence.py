@@ -6,7 +6,6 @@ import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import lightning as L
 import torch
@@ -15,9 +14,6 @@ from torch import Tensor
 from lightning_tune.errors import RunError
 from lightning_tune.training.clipping import is_scaled
 from lightning_tune.training.strategies import holds_whole_weights
-
-if TYPE_CHECKING:
-    from lightning_tune.training.module import TextClassifier
 
 _NAMED = 8
 
@@ -42,17 +38,17 @@ class StepWatch:
         self._batches.append((found, rows))
         return loss * torch.where(found.isfinite(), 1.0, torch.nan) if poisoned else loss
 
-    def check(self, module: TextClassifier, norm: Tensor) -> None:
+    def check(self, trainer: L.Trainer, norm: Tensor, lr: object) -> None:
         """Let the step be made if all is finite, on all ranks or on none.
 
         Args:
-            module: The module in training.
+            trainer: The trainer.
             norm: Norm of the gradients, a scalar; not asked where a scaler leaves out such steps.
+            lr: The peak learning rate, for the message.
 
         Raises:
             RunError: naming the rows.
         """
-        trainer = module.trainer
         scaled = is_scaled(trainer)
         judged = [loss for loss, _ in self._batches] if scaled else [norm]
         finite = all(bool(value.isfinite()) for value in judged)
@@ -63,7 +59,7 @@ class StepWatch:
             raise RunError(
                 f"training stopped at step {trainer.global_step + 1}: {_found(batches)}, on "
                 f"{_rows(batches, trainer)}; no weight was changed by it. Lower model.lr "
-                f"({module.lr} now) or look at these rows; {_kept(trainer)}."
+                f"({lr} now) or look at these rows; {_kept(trainer)}."
             )
 
 

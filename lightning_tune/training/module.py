@@ -347,8 +347,9 @@ class TextClassifier(L.LightningModule):
         Raises:
             RunError: naming the rows of the step.
         """
-        norm = clip_step(self, optimizer, gradient_clip_val, gradient_clip_algorithm)
-        self._watch.check(self, norm)
+        words = self.classifier.encoder.get_input_embeddings()
+        norm = clip_step(self, words, optimizer, gradient_clip_val, gradient_clip_algorithm)
+        self._watch.check(self.trainer, norm, self.lr)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add what answers need beside the weights: label set, tokenizer, data settings."""

@@ -63,6 +63,7 @@ class _Trial:
             self._scaler.unscale_(self._optimizer)
         clip_step(
             self._module,
+            self._module.classifier.encoder.get_input_embeddings(),
             self._optimizer,
             self._trainer.gradient_clip_val,
             self._trainer.gradient_clip_algorithm,

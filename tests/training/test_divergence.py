@@ -153,7 +153,7 @@ def test_many_rows_are_counted():
     watch = StepWatch()
     watch.guard(torch.tensor(float("nan")), torch.arange(20))
     with pytest.raises(RunError, match=r"on row 0, row 1, .*row 7 and 12 more rows; no weight"):
-        watch.check(SimpleNamespace(trainer=alone(), lr=0.1), torch.tensor(float("nan")))
+        watch.check(alone(), torch.tensor(float("nan")), 0.1)
 
 
 def alone(scaler=None):
@@ -166,14 +166,14 @@ def alone(scaler=None):
 
 
 def test_under_a_scaler_large_gradients_pass_and_broken_losses_do_not():
-    module = SimpleNamespace(trainer=alone(scaler=object()), lr=0.1)
+    trainer = alone(scaler=object())
     watch = StepWatch()
     loss = torch.tensor(1.0, requires_grad=True)
     assert watch.guard(loss, torch.arange(2), poisoned=False) is loss
-    watch.check(module, torch.tensor(float("inf")))
+    watch.check(trainer, torch.tensor(float("inf")), 0.1)
     watch.guard(torch.tensor(float("inf")), torch.arange(2), poisoned=False)
     with pytest.raises(RunError, match="the loss is inf, on row 0, row 1;"):
-        watch.check(module, torch.tensor(1.0))
+        watch.check(trainer, torch.tensor(1.0), 0.1)
 
 
 def test_a_guarded_loss_has_its_value_and_gradient_to_the_bit():
