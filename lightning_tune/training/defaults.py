@@ -56,7 +56,7 @@ def default_callbacks(
     defaults: list[tuple[type[L.Callback], L.Callback]] = [
         (FindBatch, FindBatch()),
         (FindLR, FindLR()),
-        (EarlyStopping, EarlyStopping(monitor, mode=mode, patience=PATIENCE)),
+        (EarlyStopping, _stopping(monitor, mode)),
         (Throughput, Throughput()),
         (EpochLines, EpochLines()),
         (EvaluationReport, EvaluationReport()),
@@ -73,6 +73,11 @@ def default_callbacks(
         made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)
     ]
     return [*configured, *missing]
+
+
+def _stopping(monitor: str, mode: str) -> EarlyStopping:
+    """Stop by validations alone: a run may end, by max_steps, before its first one."""
+    return EarlyStopping(monitor, mode=mode, patience=PATIENCE, check_on_train_epoch_end=False)
 
 
 def callbacks_of(trainer: L.Trainer) -> list[L.Callback]:

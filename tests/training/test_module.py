@@ -105,6 +105,13 @@ def test_training_stops_and_the_best_epoch_is_chosen_in_the_direction_of_the_met
     assert read_checkpoint(trained.best)["epoch"] == best
 
 
+@pytest.mark.filterwarnings("ignore:.*could not find the monitored key:UserWarning")
+def test_a_run_may_end_before_its_first_validation(train):
+    trained = train(trainer={"max_steps": 2})
+    assert trained.trainer.global_step == 2
+    assert (trained.folder / "checkpoints" / "last.ckpt").is_file()
+
+
 def test_early_stopping_counts_on_after_a_resume(train):
     of = type("Scripted", (Scripted,), {"script": (0.8, 0.7, 0.6, 0.5, 0.4)})
     first = train(of=of, trainer={"max_epochs": 2})
