@@ -125,28 +125,11 @@ def test_before_the_first_checkpoint_none_is_named(train):
         train(model={"objective": Breaking(at=0)})
 
 
-def test_a_rate_far_too_high_ends_the_command_with_four(tmp_path, monkeypatch, capsys, fit_words):
-    monkeypatch.chdir(tmp_path)
-    assert main([*fit_words, "--model.lr=1e30", "--model.schedule.warmup=0"]) == 4
+def test_a_rate_far_too_high_ends_the_command_with_four(work, tiny_fit, capsys):
+    assert main([*tiny_fit, "--model.lr=1e30", "--model.schedule.warmup=0"]) == 4
     told = capsys.readouterr().err.strip().splitlines()[-1]
     assert told.startswith("error: training stopped at step ")
     assert "Lower model.lr (1e+30 now) or look at these rows" in told
-
-
-@pytest.fixture
-def fit_words(tmp_path, tiny_backbone, write_splits):
-    write_splits(tmp_path)
-    return [
-        "fit",
-        "--data.train=train.csv",
-        "--data.val=val.csv",
-        "--data.max_length=32",
-        "--data.batch_size=8",
-        f"--model.backbone={tiny_backbone('bert')}",
-        "--trainer.max_epochs=2",
-        "--trainer.accelerator=cpu",
-        "--trainer.precision=32-true",
-    ]
 
 
 def test_many_rows_are_counted():
