@@ -86,7 +86,7 @@ class BucketSampler(DistributedSampler[list[int]]):
             np.ones_like(self._lengths) if sequences is None else np.asarray(sequences)
         )
         self._settings = settings
-        self._skipped = 0
+        self._seen = (0, 0)
         self._planned: tuple[int, list[NDArray[np.intp]]] | None = None
         examples = np.arange(len(self._lengths))
         self._sorted = self._pack(examples)
@@ -95,15 +95,20 @@ class BucketSampler(DistributedSampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         mine = self._plan()[self.rank :: self.num_replicas]
-        skipped, self._skipped = self._skipped, 0
-        yield from (batch.tolist() for batch in mine[skipped:])
+        yield from (batch.tolist() for batch in mine[self.left_out :])
 
     def __len__(self) -> int:
         return len(range(self.rank, len(self._plan()), self.num_replicas))
 
-    def skip_once(self, batches: int) -> None:
-        """Leave out the first batches of the next pass, which a resumed run has seen already."""
-        self._skipped = batches
+    @property
+    def left_out(self) -> int:
+        """Batches of this epoch that a pass leaves out."""
+        epoch, batches = self._seen
+        return batches if epoch == self.epoch else 0
+
+    def leave_out(self, epoch: int, batches: int) -> None:
+        """Leave out the first batches of an epoch, which a resumed run has seen already."""
+        self._seen = (epoch, batches)
 
     def examples_of_step(self, step: int, batches: int, limit: int) -> int:
         """Return how many examples an optimizer step of this epoch sees, on all ranks together.

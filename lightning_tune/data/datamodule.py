@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
 import os
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from lightning_tune.data.collation import CollateSettings
 from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_a_step
 from lightning_tune.data.holdout import hold_out
 from lightning_tune.data.labels import recognise
+from lightning_tune.data.loading import ResumableLoader
 from lightning_tune.data.sources import companion_splits, open_source
 from lightning_tune.data.splits import Batches, TokenizedSplit
 from lightning_tune.data.summary import DataSummary, label_counts, summarise
@@ -298,6 +300,23 @@ class TextDataModule(L.LightningDataModule):
         """Return how many batches of at most this many tokens each rank has in an epoch."""
         return len(self._sampler("train", BatchSettings(tokens=tokens), trainer))
 
+    def train_order(self) -> dict[str, Any]:
+        """Return what decides which training examples come in which order, as plain values."""
+        train = self._splits["train"]
+        digest = hashlib.sha256(train.hashes.tobytes())
+        digest.update(np.ascontiguousarray(train.label_codes).tobytes())
+        size, trainer = self._batching, self.trainer
+        return {
+            "training examples": len(train),
+            "training data (digest)": digest.hexdigest()[:12],
+            "data.seed": self.seed,
+            "data.batch_size": size.size if size.tokens is None else None,
+            "data.batch_tokens": size.tokens,
+            "data.max_length": self.max_length,
+            "trainer.accumulate_grad_batches": trainer and trainer.accumulate_grad_batches,
+            "number of ranks": trainer and trainer.world_size,
+        }
+
     def _is_named(self, split: Split) -> bool:
         return self._spec(split) is not None or (split == "val" and self._spec("train") is not None)
 
@@ -415,7 +434,8 @@ class TextDataModule(L.LightningDataModule):
             max_length=self.max_length,
         )
         workers = self._settings["num_workers"]
-        return DataLoader(
+        loader = ResumableLoader if name == "train" else DataLoader
+        return loader(
             Batches(split, collating),
             sampler=sampler,
             batch_size=None,

@@ -54,6 +54,7 @@ from lightning_tune.training.optim import (
     build_scheduler,
     retarget,
 )
+from lightning_tune.training.resuming import RESUME_KEY, Resuming
 from lightning_tune.training.stored import as_plain, as_settings, known_objective, read_architecture
 
 logger = logging.getLogger(__name__)
@@ -138,6 +139,7 @@ class TextClassifier(L.LightningModule):
         self._objective_state: Mapping[str, Any] = {}
         self._digest = ""
         self._watch = StepWatch()
+        self._resuming = Resuming()
         plain_values = {
             "backbone": backbone,
             "labels": self.label_set.to_dict(),
@@ -202,6 +204,14 @@ class TextClassifier(L.LightningModule):
         )
         self.objective.load_state_dict(self._objective_state)
         self._objective_state = {}
+
+    def on_train_start(self) -> None:
+        """Go on exactly where a checkpoint ended."""
+        self._resuming.start(self.trainer)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Note where a step begins, to resume there."""
+        self._resuming.before_batch(self.trainer, batch_idx)
 
     def setup(self, stage: str) -> None:
         """Fit the model to the data before any work is done: length, class weights, head."""
@@ -366,6 +376,9 @@ class TextClassifier(L.LightningModule):
             checkpoint[PACKAGE_KEY][BACKBONE_KEY] = {"name": self.backbone, "sha256": self._digest}
             checkpoint["state_dict"] = trained_only(checkpoint["state_dict"], self)
         checkpoint[OBJECTIVE_KEY] = self.objective.state_dict()
+        if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
+            state = self._resuming.save(self._trainer, checkpoint, _order_of(data))
+            checkpoint[RESUME_KEY] = state
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what travels with the weights; let this run's settings win over the stored ones."""
@@ -393,6 +406,8 @@ class TextClassifier(L.LightningModule):
         if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
             self._objective_state = checkpoint.get(OBJECTIVE_KEY, {})
             without_average(self._trainer, checkpoint)
+            data = getattr(self._trainer, "datamodule", None)
+            self._resuming.load(self._trainer, checkpoint, _order_of(data))
         checkpoint["state_dict"] = self.whole_weights(checkpoint)
         if self.lr == "auto":  # refused by FindLR where it is a fit
             return
@@ -429,3 +444,7 @@ class TextClassifier(L.LightningModule):
     def travelling(self) -> dict[str, Any]:
         """Tokenizer and data settings that came with the checkpoint; empty before one was read."""
         return self._travelling
+
+
+def _order_of(data: Any) -> Any:
+    return data.train_order() if hasattr(data, "train_order") else None

@@ -1,0 +1,42 @@
+"""A DataLoader that can go on in the middle of an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from lightning_tune.data.batching import BucketSampler
+
+Batch = dict[str, Tensor]
+
+
+class ResumableLoader(DataLoader[Batch]):
+    """A DataLoader over a `BucketSampler` whose position Lightning keeps in its checkpoints.
+
+    What worker processes have fetched ahead counts only once it is given out; they begin with the
+    first batch that is asked for, since Lightning makes its iterator before it knows where to go
+    on. The number of batches stays that of a whole epoch.
+    """
+
+    _given = 0
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]  # torch has its own iterator
+        """Give out the batches of an epoch without those that `load_state_dict` told."""
+        sampler: Any = self.sampler
+        bucketed = isinstance(sampler, BucketSampler)  # another one to overfit on few batches
+        self._given = sampler.left_out if bucketed else 0
+        for batch in super().__iter__():
+            self._given += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the epoch and how many of its batches were given out."""
+        return {"epoch": getattr(self.sampler, "epoch", 0), "batches": self._given}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin that epoch after those batches."""
+        if isinstance(self.sampler, BucketSampler):
+            self.sampler.leave_out(state_dict["epoch"], state_dict["batches"])
