@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_tune import __version__
-from lightning_tune.errors import ConfigError, TuneError, nearest
+from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest
 
 PROGRAM = "python -m lightning_tune"
 
@@ -66,7 +66,7 @@ def main(args: Sequence[str]) -> int:
 
     Returns:
         The exit code: 0; 1 our bug; 2 wrong input or config; 3 a gate failed; 4 the run failed; 130
-        interrupted.
+        and 143 stopped by SIGINT and SIGTERM.
     """
     debug = "--debug" in args
     args = [arg for arg in args if arg != "--debug"]
@@ -74,6 +74,9 @@ def main(args: Sequence[str]) -> int:
         return _dispatch(args)
     except KeyboardInterrupt:
         return _say("interrupted.", 130)
+    except StoppedError as err:
+        print(f"stopped: {err}", file=sys.stderr)
+        return err.exit_code
     except Exception as err:
         told = _users_error(err)
         if debug or told is None:

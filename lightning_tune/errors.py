@@ -43,6 +43,20 @@ class RunError(TuneError):
     exit_code = 4
 
 
+class StoppedError(TuneError):
+    """A signal asked the run to stop, and it did.
+
+    Args:
+        signum: The signal.
+        message: Where the run stands, and how to go on.
+    """
+
+    def __init__(self, signum: int, message: str) -> None:
+        super().__init__(message)
+        self.signum = signum
+        self.exit_code = 128 + signum
+
+
 def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return " Did you mean 'X'?" for the candidate closest to a mistyped name, or "".
 

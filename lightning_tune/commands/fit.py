@@ -47,6 +47,7 @@ from lightning_tune.training.defaults import callbacks_of, default_callbacks
 from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.runs import discard_empty, new_run, run_of
+from lightning_tune.training.signals import SignalWatch
 
 SKIPPED = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
@@ -56,7 +57,7 @@ SKIPPED = {
 }
 OPTIONS = {
     "-c, --config": "A YAML file or the bare name of a shipped config; any number, later ones win.",
-    "--ckpt_path": "A checkpoint, or `last` or `best` of the newest run.",
+    "--ckpt_path": "A checkpoint, or `last` or `best` of the newest run; fit: `auto`, last if any.",
     "--seed_everything": "Seed of all random numbers (42).",
     "--print_config": "Print the whole config and stop.",
     "--debug": "Show the traceback of an error.",
@@ -118,13 +119,20 @@ def main(name: str, args: Sequence[str]) -> int:
     check_settings(name, settings, TOP_LEVEL, chosen)
     if checkpoint is not None:
         args = [*resumed, *args, f"--ckpt_path={checkpoint}"]
-    elif not _names_a_backbone(settings):
+    elif any(setting.key == "ckpt_path" for setting in settings):
+        args = [*args, "--ckpt_path=null"]
+    if checkpoint is None and not _names_a_backbone(settings):
         raise ConfigError(
             "model.backbone is missing; name an encoder (--model.backbone bert-base-cased), "
             "or start from a shipped config (-c quickstart)."
         )
     TuneParser.settings = settings
-    TuneCLI(name, args, checkpoint)
+    signals = SignalWatch()
+    signals.install()
+    try:
+        TuneCLI(name, args, checkpoint)
+    finally:
+        signals.restore()
     return 0
 
 

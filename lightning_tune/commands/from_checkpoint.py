@@ -9,10 +9,13 @@ from typing import Any
 from lightning_tune.commands.settings import Setting
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
-from lightning_tune.training.runs import newest_checkpoint, run_of
+from lightning_tune.training.runs import has_checkpoint, newest_checkpoint, run_of
 
 NAMED = ("last", "best")
 """Words that stand for a checkpoint of the newest run."""
+
+AUTO = "auto"
+"""The word for `last` where there is one, and for a new run where there is none."""
 
 
 def find_checkpoint(command: str, settings: Sequence[Setting], root: str) -> str | None:
@@ -37,10 +40,14 @@ def find_checkpoint(command: str, settings: Sequence[Setting], root: str) -> str
     path = str(named[-1])
     if not path:
         raise CheckpointError("ckpt_path='' names no file; give the path of a checkpoint.")
-    if path not in NAMED:
+    if path not in (*NAMED, *([AUTO] if command == "fit" else [])):
         return path
     roots = [s.value for s in settings if s.key == "trainer.default_root_dir"]
-    found = str(newest_checkpoint(str(roots[-1]) if roots else root, path))
+    root = str(roots[-1]) if roots else root
+    if path == AUTO and not has_checkpoint(root):
+        print(f"ckpt_path={path:<7} no checkpoint below {root!r} yet: a new run begins")
+        return None
+    found = str(newest_checkpoint(root, "last" if path == AUTO else path))
     print(f"ckpt_path={path:<7} {found}")
     return found
 
@@ -72,7 +79,7 @@ def chosen_classes(path: str) -> list[Setting]:
 
 
 def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int | None) -> None:
-    """Refuse to resume a run that has trained all its epochs.
+    """Refuse to resume a run that has trained all its epochs and made its report.
 
     Raises:
         ConfigError: naming both numbers; or if it is no checkpoint of a training.
@@ -82,6 +89,9 @@ def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int
             f"{path} holds no state of a training, as `merge` writes it; start a new run with it "
             "as model.backbone."
         )
+    run = run_of(path)
+    if run is not None and not (run / "metrics.json").is_file():  # it ended before its report
+        return
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
     if max_epochs is not None and 0 <= max_epochs <= progress["processed"]:
         raise ConfigError(

@@ -25,7 +25,7 @@ from lightning_tune.data.collation import CollateSettings
 from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_a_step
 from lightning_tune.data.holdout import hold_out
 from lightning_tune.data.labels import recognise
-from lightning_tune.data.loading import ResumableLoader
+from lightning_tune.data.loading import ResumableLoader, outlive_signals
 from lightning_tune.data.sources import companion_splits, open_source
 from lightning_tune.data.splits import Batches, TokenizedSplit
 from lightning_tune.data.summary import DataSummary, label_counts, summarise
@@ -441,6 +441,7 @@ class TextDataModule(L.LightningDataModule):
             batch_size=None,
             num_workers=workers,
             persistent_workers=workers > 0,
+            worker_init_fn=outlive_signals,
             pin_memory=on_cuda,
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,17 @@ from torch.utils.data import DataLoader
 from lightning_tune.data.batching import BucketSampler
 
 Batch = dict[str, Tensor]
+_SECONDS_LEFT = 30
+
+
+def outlive_signals(worker: int) -> None:
+    """Let a worker process go on when all processes of a run are told to stop.
+
+    The main process wants its batches until it has saved. A worker that is told to end for itself,
+    which DataLoader does where one does not, has these seconds left.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_SECONDS_LEFT))
 
 
 class ResumableLoader(DataLoader[Batch]):

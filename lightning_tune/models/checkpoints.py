@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 import sys
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lightning_tune.errors import CheckpointError, nearest
+from lightning_tune.models.sealing import DamagedFileError, verify
 
 PACKAGE_KEY = "lightning_tune"
 """Where a checkpoint keeps what is needed beside the weights: labels, tokenizer, data settings."""
@@ -75,13 +75,9 @@ def _local_file(name: str) -> Path:
 
 
 def _load(file: Path) -> Any:
-    size = file.stat().st_size
-    damaged = f"checkpoint '{file}' is damaged or cut short ({size} bytes); use another one."
+    check_whole(file)
     try:
-        with file.open("rb") as opened:
-            # The list of a zip file's parts stands at its end: it goes first when a file is cut.
-            if zipfile.is_zipfile(opened):
-                return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
             f"checkpoint '{file}' holds objects other than tensors and plain values, or is "
@@ -90,5 +86,37 @@ def _load(file: Path) -> Any:
     except OSError as err:
         raise CheckpointError(f"checkpoint '{file}' cannot be read: {err.strerror}.") from err
     except Exception as err:  # broken bytes make PyTorch's reader raise whatever they hit
-        raise CheckpointError(damaged) from err
-    raise CheckpointError(damaged)
+        raise CheckpointError(_damaged(file)) from err
+
+
+def check_whole(file: Path) -> None:
+    """Refuse a checkpoint that is not, byte by byte, what was written.
+
+    Raises:
+        CheckpointError: naming the file, and a whole one beside it.
+    """
+    try:
+        verify(file)
+    except DamagedFileError as err:
+        raise CheckpointError(_damaged(file)) from err
+    except OSError as err:
+        raise CheckpointError(f"checkpoint '{file}' cannot be read: {err.strerror}.") from err
+
+
+def is_whole(file: Path) -> bool:
+    """Whether a file is a checkpoint as it was written."""
+    try:
+        verify(file)
+    except (DamagedFileError, OSError):
+        return False
+    return True
+
+
+def _damaged(file: Path) -> str:
+    beside = sorted(
+        (other for other in file.parent.glob("*.ckpt") if other != file and is_whole(other)),
+        key=lambda other: other.stat().st_mtime,
+    )
+    use = f"use {beside[-1].name} beside it" if beside else "use another one"
+    size = file.stat().st_size
+    return f"checkpoint '{file}' is damaged or cut short ({size} bytes); {use}."

@@ -10,10 +10,11 @@ from lightning.pytorch.callbacks.progress.progress_bar import ProgressBar
 
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.training.callbacks.average_best import AverageBest
-from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
+from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.find_batch import FindBatch
 from lightning_tune.training.callbacks.find_lr import FindLR
+from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.callbacks.progress import EpochLines, Progress
 from lightning_tune.training.callbacks.robust_accuracy import RobustAccuracy

@@ -82,7 +82,8 @@ def _rows(batches: Sequence[tuple[Tensor, Tensor]], trainer: L.Trainer) -> str:
 
 def _kept(trainer: L.Trainer) -> str:
     """Say which checkpoint is the newest."""
-    paths = (getattr(one, "best_model_path", "") for one in trainer.checkpoint_callbacks)
+    kept = trainer.checkpoint_callbacks
+    paths = [getattr(one, name, "") for one in kept for name in ("path", "best_model_path")]
     files = [Path(path) for path in paths if path and Path(path).is_file()]
     if not files:
         return "no checkpoint was written yet"

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
-import zipfile
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from lightning_tune.errors import CheckpointError
+from lightning_tune.models.checkpoints import is_whole
 
 logger = logging.getLogger(__name__)
+
+PREVIOUS = "previous"
+"""Name of the checkpoint that last.ckpt took the place of."""
+
+_LEFTOVER = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")  # as `replace_file` names them
 
 
 def new_run(root: str, name: str) -> Path:
@@ -44,7 +52,9 @@ def run_of(checkpoint: str) -> Path | None:
 
 
 def newest_checkpoint(root: str, which: str = "last") -> Path:
-    """Return the checkpoint that was written last below the root of all runs, and is whole.
+    """Return a checkpoint of the newest run below the root of all runs that has a whole one.
+
+    A damaged one is named and passed over: within a run for the one before it, then for its best.
 
     Args:
         root: Folder of all runs.
@@ -53,14 +63,39 @@ def newest_checkpoint(root: str, which: str = "last") -> Path:
     Raises:
         CheckpointError: if there is none.
     """
-    found = sorted(
-        Path(root).glob(f"*/checkpoints/{which}.ckpt"), key=lambda file: file.stat().st_mtime
-    )
-    for file in reversed(found):
-        if zipfile.is_zipfile(file):
+    needed, fallback = (("last", PREVIOUS), ("best",)) if which == "last" else ((which,), ())
+    runs: list[list[Path]] = []
+    for folder in Path(root).glob("*/checkpoints"):
+        files = _files(folder, needed)
+        if files:
+            runs.append([*files, *_files(folder, fallback)])
+    runs.sort(key=_written, reverse=True)
+    for file in chain.from_iterable(runs):
+        if is_whole(file):
             return file
         logger.warning("%s is damaged or cut short; an older checkpoint is looked for.", file)
     raise CheckpointError(
         f"ckpt_path={which}: no run below {root!r} has a whole checkpoints/{which}.ckpt; name a "
         "checkpoint, or set trainer.default_root_dir to the folder of your runs."
     )
+
+
+def has_checkpoint(root: str) -> bool:
+    """Whether a run below the root of all runs has written its last.ckpt, whole or not."""
+    return any(_files(folder, ("last", PREVIOUS)) for folder in Path(root).glob("*/checkpoints"))
+
+
+def remove_leftovers(run: Path) -> None:
+    """Remove what a process that was killed had begun to write into a run's folder."""
+    for folder in (run, run / "checkpoints"):
+        for file in folder.glob(".*.tmp"):
+            if _LEFTOVER.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+
+
+def _files(folder: Path, names: Sequence[str]) -> list[Path]:
+    return [file for name in names if (file := folder / f"{name}.ckpt").is_file()]
+
+
+def _written(files: list[Path]) -> float:
+    return max(file.stat().st_mtime for file in files)

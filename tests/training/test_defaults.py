@@ -18,10 +18,11 @@ from lightning.pytorch.callbacks import (
 from lightning_tune.cli import main
 from lightning_tune.errors import ConfigError
 from lightning_tune.schema import LabelSet
-from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, LastCheckpoint
+from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
 from lightning_tune.training.callbacks.find_batch import FindBatch
 from lightning_tune.training.callbacks.find_lr import FindLR
+from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.callbacks.progress import EpochLines, Progress
 from lightning_tune.training.callbacks.throughput import Throughput

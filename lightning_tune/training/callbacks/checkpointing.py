@@ -1,8 +1,7 @@
-"""The best and the last checkpoint: written whole, the best one's weights used afterwards."""
+"""Checkpoints that are written whole and sealed; the best one, used when training is over."""
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,19 +10,23 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from lightning_tune.models.checkpoints import read_checkpoint
+from lightning_tune.models.checkpoints import check_whole, read_checkpoint
+from lightning_tune.models.sealing import SealingWriter
 from lightning_tune.tables import replace_file
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.strategies import holds_whole_weights
 
-logger = logging.getLogger(__name__)
+
+def _stay(storage: Any, location: str) -> Any:
+    """Load a tensor where it is, as Lightning does."""
+    return storage
 
 
 class WholeFileCheckpointIO(TorchCheckpointIO):
     """Write a local checkpoint beside its target and rename it: a reader sees all of it or none.
 
-    Lightning stages in the temporary folder, which may be another file system; remote targets keep
-    its own way.
+    It ends with a digest of its bytes, which is compared when it is read. Lightning stages in the
+    temporary folder, which may be another file system; remote targets keep its own way.
     """
 
     def save_checkpoint(
@@ -42,23 +45,32 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         with replace_file(target, private=True) as temporary, temporary.open("wb") as file:
             _save(checkpoint, file)
 
+    def load_checkpoint(
+        self, path: Any, map_location: Any = _stay, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Load from `path`, a local file only where it is, byte by byte, what was written.
 
-class RunCheckpoint(ModelCheckpoint):
-    """One checkpoint in a run's folder, written over its predecessor.
+        Raises:
+            CheckpointError: if it is damaged.
+        """
+        if "://" not in str(path) and Path(path).is_file():
+            check_whole(Path(path))
+        return super().load_checkpoint(path, map_location, weights_only)
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Write checkpoints/best.ckpt; at the end of a fit, give the model its best weights.
 
     Args:
-        name: File name without .ckpt.
-        monitor: Logged name that decides whether to write, such as "val/accuracy"; null: always.
+        monitor: Logged name that decides, such as "val/accuracy".
         mode: Whether it is to be small or large.
         dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
     """
 
-    def __init__(
-        self, name: str, monitor: str | None, mode: str = "min", dirpath: str | None = None
-    ) -> None:
+    def __init__(self, monitor: str, mode: str, dirpath: str | None = None) -> None:
         super().__init__(
             dirpath=dirpath,
-            filename=name,
+            filename="best",
             monitor=monitor,
             mode=mode,
             save_top_k=1,
@@ -67,9 +79,9 @@ class RunCheckpoint(ModelCheckpoint):
         )
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Put the checkpoints into the run's folder."""
+        """Put the checkpoint into the run's folder."""
         if self.dirpath is None:
-            self.dirpath = str(Path(trainer.default_root_dir).absolute() / "checkpoints")
+            self.dirpath = str(folder_of(trainer))
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -86,30 +98,6 @@ class RunCheckpoint(ModelCheckpoint):
         is_path = isinstance(value, str) and value.endswith(".ckpt")
         return str(Path(str(self.dirpath)) / Path(value).name) if is_path else value
 
-
-class LastCheckpoint(RunCheckpoint):
-    """Write checkpoints/last.ckpt after every epoch, to resume from.
-
-    Args:
-        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
-    """
-
-    def __init__(self, dirpath: str | None = None) -> None:
-        super().__init__("last", None, dirpath=dirpath)
-
-
-class BestCheckpoint(RunCheckpoint):
-    """Write checkpoints/best.ckpt; at the end of a fit, give the model its best weights.
-
-    Args:
-        monitor: Logged name that decides, such as "val/accuracy".
-        mode: Whether it is to be small or large.
-        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
-    """
-
-    def __init__(self, monitor: str, mode: str, dirpath: str | None = None) -> None:
-        super().__init__("best", monitor, mode, dirpath)
-
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Load the best weights into the model, on every rank."""
         if not self.best_model_path or trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -119,10 +107,17 @@ class BestCheckpoint(RunCheckpoint):
             pl_module.load_state_dict(pl_module.whole_weights(read_checkpoint(best)))
 
 
+def folder_of(trainer: L.Trainer) -> Path:
+    """Return the folder of a run's checkpoints."""
+    return Path(trainer.default_root_dir).absolute() / "checkpoints"
+
+
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:
-    """Save to an open file; torch hides a full disk behind a RuntimeError, this does not."""
+    """Save and seal; torch hides a full disk behind a RuntimeError, this does not."""
+    sealing = SealingWriter(file)
     try:
-        torch.save(checkpoint, file)
+        torch.save(checkpoint, sealing)  # type: ignore[arg-type]  # it asks for `write` alone
+        sealing.seal()
     except RuntimeError as err:
         seen: BaseException | None = err
         while seen is not None:

@@ -1,0 +1,211 @@
+"""checkpoints/last.ckpt, to go on from: after epochs, every few minutes, and when a run is stopped.
+
+It is written after whole optimizer steps alone; see `training/resuming.py`.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Checkpoint
+
+from lightning_tune.errors import ConfigError, StoppedError
+from lightning_tune.training.callbacks.checkpointing import folder_of
+from lightning_tune.training.requeue import requeue
+from lightning_tune.training.runs import PREVIOUS, remove_leftovers
+from lightning_tune.training.signals import SignalWatch
+
+
+class LastCheckpoint(Checkpoint):
+    """Write last.ckpt after every epoch and in between; on SIGTERM or SIGINT, write it and stop.
+
+    All ranks stop after the same step, and exit with 143 (SIGTERM) or 130 (SIGINT); a second signal
+    ends its process at once. While a run trains, the checkpoint before the last one is kept as
+    previous.ckpt. Under SLURM the signal that announces pre-emption requeues the job as well.
+
+    Args:
+        every_minutes: Minutes from one checkpoint to the next within an epoch; null: none.
+        every_n_steps: Optimizer steps from one to the next, counted from the start of the run;
+            null: none.
+        dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
+
+    Raises:
+        ConfigError: if an interval is not above 0.
+    """
+
+    def __init__(
+        self,
+        every_minutes: float | None = 10.0,
+        every_n_steps: int | None = None,
+        dirpath: str | None = None,
+    ) -> None:
+        for name, value in (("every_minutes", every_minutes), ("every_n_steps", every_n_steps)):
+            if value is not None and not value > 0:
+                raise ConfigError(
+                    f"LastCheckpoint.{name}={value} is not above 0; raise it, or give null for "
+                    "none."
+                )
+        self.every_minutes = every_minutes
+        self.every_n_steps = every_n_steps
+        self.dirpath = dirpath
+        self.saving_seconds = 0.0
+        self._signals = SignalWatch()
+        self._requeue_signal = 0
+        self._saved_at = 0.0
+        self._step = 0
+        self._common_batches = 0
+
+    @property
+    def path(self) -> Path | None:
+        """The file, once a run is set up."""
+        return None if self.dirpath is None else Path(self.dirpath) / "last.ckpt"
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Find the folder; remove what a killed process left there."""
+        folder = self.dirpath or str(folder_of(trainer))
+        self.dirpath = trainer.strategy.broadcast(folder)
+        if SLURMEnvironment.detect():
+            environment = getattr(trainer.strategy, "cluster_environment", None)
+            told = getattr(environment, "requeue_signal", None)
+            self._requeue_signal = int(told or signal.SIGUSR1)
+        if stage == "fit" and trainer.is_global_zero:
+            remove_leftovers(Path(self.dirpath).parent)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From here on signals wait for the end of a step."""
+        self._listen()
+        self._signals.patient = True
+        self._saved_at = time.monotonic()
+        self._step = trainer.global_step
+        self.saving_seconds = 0.0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
+    ) -> None:
+        """Save where it is time; stop where a signal asked for it."""
+        if trainer.global_step == self._step:  # gradients are being accumulated
+            return
+        self._step = trainer.global_step
+        self._save_or_stop(trainer, due=self._is_due())
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count the batches that all ranks have: after these they may not ask each other."""
+        self._listen()
+        own = int(sum(trainer.num_val_batches))
+        self._common_batches = -_largest(trainer, -own)[0]
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, *_: Any
+    ) -> None:
+        """Stop before a batch of validation: a resumed run validates anew."""
+        if self._signals.patient and batch_idx < self._common_batches:
+            self._save_or_stop(trainer, due=False)
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen to signals."""
+        self._listen()
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Listen to signals."""
+        self._listen()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save after every epoch."""
+        self._save_or_stop(trainer, due=True)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From here on nothing is lost by a signal."""
+        self._signals.patient = False
+        if self.path is not None and trainer.is_global_zero:
+            self.path.with_stem(PREVIOUS).unlink(missing_ok=True)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Wait no more."""
+        self._signals.patient = False
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Bring back the handlers that were there."""
+        self._signals.restore()
+
+    def _listen(self) -> None:
+        """Take the place of Lightning's handlers, which it installs after `on_fit_start`.
+
+        These talk to the other ranks from within, which hangs.
+        """
+        self._signals.install(*filter(None, [self._requeue_signal]))
+
+    def _is_due(self) -> bool:
+        by_steps = self.every_n_steps is not None and self._step % self.every_n_steps == 0
+        waited = time.monotonic() - self._saved_at
+        return by_steps or (self.every_minutes is not None and waited >= 60 * self.every_minutes)
+
+    def _save_or_stop(self, trainer: L.Trainer, *, due: bool) -> None:
+        signum, any_due = _largest(trainer, self._signals.received, int(due))
+        if signum or any_due:
+            self._save(trainer)
+        if not signum:
+            return
+        self._signals.patient = False
+        name, again = signal.Signals(signum).name, f"go on with fit --ckpt_path {self.path}"
+        if signum == self._requeue_signal:
+            again = requeue() if trainer.is_global_zero else ""
+            signum = signal.SIGTERM
+        raise StoppedError(
+            signum, f"{name} stopped the run after step {trainer.global_step}; {again}."
+        )
+
+    def _save(self, trainer: L.Trainer) -> None:
+        if trainer.fast_dev_run or self.path is None:  # type: ignore[attr-defined]
+            return
+        began = time.monotonic()
+        previous = self.path.with_stem(PREVIOUS)
+        with keeping(self.path, previous) if trainer.is_global_zero else nullcontext():
+            trainer.save_checkpoint(self.path, weights_only=False)
+        self._saved_at = time.monotonic()
+        self.saving_seconds += self._saved_at - began
+
+
+@contextmanager
+def keeping(path: Path, kept: Path) -> Iterator[None]:
+    """Keep, under a second name, the file that another is about to take the place of.
+
+    Args:
+        path: The file that is written in the block; if that fails, nothing changes.
+        kept: The second name; a file that has it is replaced.
+    """
+    if not path.is_file():  # none yet, or a folder: a strategy that splits the weights
+        yield
+        return
+    temporary = path.parent / f".{kept.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        try:
+            temporary.hardlink_to(path)
+        except OSError:  # a file system without links
+            shutil.copyfile(path, temporary)
+        yield
+        temporary.replace(kept)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _largest(trainer: L.Trainer, *values: int) -> list[int]:
+    """Return the largest of each value over all ranks."""
+    if trainer.world_size == 1:
+        return list(values)
+    device = trainer.strategy.root_device
+    found = torch.tensor(values, dtype=torch.int64, device=device)
+    torch.distributed.all_reduce(found, op=torch.distributed.ReduceOp.MAX)
+    return [int(value) for value in found.tolist()]
