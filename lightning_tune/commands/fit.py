@@ -22,6 +22,8 @@ from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.advice import choose
 from lightning_tune.commands.checking import check_settings
 from lightning_tune.commands.from_checkpoint import (
+    AUTO,
+    FinishedError,
     check_not_finished,
     chosen_classes,
     find_checkpoint,
@@ -131,6 +133,10 @@ def main(name: str, args: Sequence[str]) -> int:
     signals.install()
     try:
         TuneCLI(name, args, checkpoint)
+    except FinishedError as done:
+        if not any(setting.key == "ckpt_path" and setting.value == AUTO for setting in settings):
+            raise
+        print(done)
     finally:
         signals.restore()
     return 0
@@ -219,6 +225,8 @@ class TuneCLI(LightningCLI):
         self.model.check_length(self.datamodule.max_length)
         self.dry = bool(config["fast_dev_run"])
         configured = _as_list(config.get("callbacks"))
+        if self.checkpoint is not None:
+            configured = _once(configured)
         if command == "fit":  # by then what was auto is a number
             keep = LambdaCallback(on_train_start=lambda *_: self._keep_config())
             configured = [*configured, keep]
@@ -375,6 +383,11 @@ def _as_list(value: Any) -> list[Any]:
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _once(callbacks: Sequence[L.Callback]) -> list[L.Callback]:
+    """Return the last callback of each kind: a command that is given again adds its own again."""
+    return list({callback.state_key: callback for callback in callbacks}.values())
 
 
 def _quiet() -> None:

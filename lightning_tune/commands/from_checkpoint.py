@@ -9,7 +9,7 @@ from typing import Any
 from lightning_tune.commands.settings import Setting
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
-from lightning_tune.training.runs import has_checkpoint, newest_checkpoint, run_of
+from lightning_tune.training.runs import has_checkpoint, has_report, newest_checkpoint, run_of
 
 NAMED = ("last", "best")
 """Words that stand for a checkpoint of the newest run."""
@@ -78,23 +78,27 @@ def chosen_classes(path: str) -> list[Setting]:
     return found
 
 
+class FinishedError(ConfigError):
+    """A run that is to be resumed has trained all its epochs and made its report."""
+
+
 def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int | None) -> None:
     """Refuse to resume a run that has trained all its epochs and made its report.
 
     Raises:
-        ConfigError: naming both numbers; or if it is no checkpoint of a training.
+        FinishedError: naming both numbers.
+        ConfigError: if it is no checkpoint of a training.
     """
     if "loops" not in checkpoint:
         raise ConfigError(
             f"{path} holds no state of a training, as `merge` writes it; start a new run with it "
             "as model.backbone."
         )
-    run = run_of(path)
-    if run is not None and not (run / "metrics.json").is_file():  # it ended before its report
+    if run_of(path) is not None and not has_report(path):
         return
     progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
     if max_epochs is not None and 0 <= max_epochs <= progress["processed"]:
-        raise ConfigError(
+        raise FinishedError(
             f"{path} has trained {progress['processed']} epochs and trainer.max_epochs is "
             f"{max_epochs}: nothing is left to do; raise --trainer.max_epochs to go on."
         )

@@ -85,6 +85,15 @@ def has_checkpoint(root: str) -> bool:
     return any(_files(folder, ("last", PREVIOUS)) for folder in Path(root).glob("*/checkpoints"))
 
 
+def has_report(checkpoint: str) -> bool:
+    """Whether a run ended with its report, the last file of which is report.html."""
+    run = run_of(checkpoint)
+    report = None if run is None else run / "report.html"
+    if report is None or not report.is_file():
+        return False
+    return report.stat().st_mtime >= Path(checkpoint).stat().st_mtime
+
+
 def remove_leftovers(run: Path) -> None:
     """Remove what a process that was killed had begun to write into a run's folder."""
     for folder in (run, run / "checkpoints"):

@@ -60,6 +60,7 @@ class LastCheckpoint(Checkpoint):
         self.dirpath = dirpath
         self.saving_seconds = 0.0
         self._signals = SignalWatch()
+        self._stopped: StoppedError | None = None
         self._requeue_signal = 0
         self._saved_at = 0.0
         self._step = 0
@@ -96,10 +97,20 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step == self._step:  # gradients are being accumulated
             return
         self._step = trainer.global_step
-        self._save_or_stop(trainer, due=self._is_due())
+        try:
+            self._save_or_stop(trainer, due=self._is_due())
+        except StoppedError as stopped:  # after Lightning has logged what this step measured
+            self._stopped = stopped
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Stop between two batches."""
+        self._raise_stopped()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the batches that all ranks have: after these they may not ask each other."""
+        self._raise_stopped()
         self._listen()
         own = int(sum(trainer.num_val_batches))
         self._common_batches = -_largest(trainer, -own)[0]
@@ -121,6 +132,7 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after every epoch."""
+        self._raise_stopped()
         self._save_or_stop(trainer, due=True)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -138,6 +150,11 @@ class LastCheckpoint(Checkpoint):
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Bring back the handlers that were there."""
         self._signals.restore()
+
+    def _raise_stopped(self) -> None:
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            raise stopped
 
     def _listen(self) -> None:
         """Take the place of Lightning's handlers, which it installs after `on_fit_start`.

@@ -1,0 +1,61 @@
+"""SIGTERM or SIGINT to the group, the first rank or the second, at a random moment of training."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from report import Outcome
+from world import World
+
+from lightning_tune.models.checkpoints import is_whole
+
+TARGETS = {"one process": (1, "0"), "first rank": (2, "0"), "second rank": (2, "1"), "group": (2, "group")}
+ENDLESS = [
+    "--trainer.max_epochs=500",
+    "--trainer.callbacks+=EarlyStopping",
+    "--trainer.callbacks.monitor=val/loss",
+    "--trainer.callbacks.patience=500",
+]
+TOLD = re.compile(r"after step (\d+)")
+
+
+def keys(count: int) -> list[str]:
+    """Return the names of the trials."""
+    return [f"{target} {trial}" for target in TARGETS for trial in range(count)]
+
+
+def run(key: str, work: Path, *, cold: bool) -> Outcome:
+    """Stop one run; all ranks have to end on one step, with 143 or 130 and a whole checkpoint."""
+    target, _, trial = key.rpartition(" ")
+    ranks, hit = TARGETS[target]
+    draw = random.Random(key)
+    signum = signal.SIGINT if int(trial) % 5 == 4 else signal.SIGTERM
+    world = World(work / "world", ranks)
+    folder = work / "stops" / key.replace(" ", "-")
+    shutil.rmtree(folder, ignore_errors=True)
+    made = world.start(folder, world.words(*ENDLESS), cold=cold)
+    if not made.wait_for_training():
+        return Outcome(False, 0.0, f"it did not start: {made.errors()[-300:]}")
+    time.sleep(draw.uniform(0.0, 2.0))
+    made.hit(signum, hit)
+    code = made.end(30)
+    if code is None:
+        return Outcome(False, made.seconds, "it hung")
+    kept = list(folder.glob("runs/*/checkpoints/last.ckpt"))
+    steps = set(TOLD.findall(made.errors()))
+    begun = any(folder.glob("runs/*/metrics.csv"))  # else the signal came before training
+    faults = [
+        f"exit code {code}" if code != 128 + signum else "",
+        f"ranks stopped on steps {sorted(steps)}" if begun and len(steps) != 1 else "",
+        "no whole checkpoint" if begun and not all(map(is_whole, kept or [folder])) else "",
+        f"processes left: {made.left()}" if made.left() else "",
+    ]
+    wrong = "; ".join(filter(None, faults))
+    if not wrong:
+        shutil.rmtree(folder)
+    return Outcome(not wrong, made.seconds, wrong)
