@@ -43,8 +43,8 @@ class RunError(TuneError):
     exit_code = 4
 
 
-class StoppedError(TuneError):
-    """A signal asked the run to stop, and it did.
+class StoppedError(BaseException):
+    """A signal asked the run to stop, and it did; no `except Exception` on its way holds it up.
 
     Args:
         signum: The signal.

@@ -21,6 +21,7 @@ def outlive_signals(worker: int) -> None:
     The main process wants its batches until it has saved. A worker that is told to end for itself,
     which DataLoader does where one does not, has these seconds left.
     """
+    signal.set_wakeup_fd(-1)  # the main process reads there what it is told itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_SECONDS_LEFT))
 

@@ -15,12 +15,18 @@ from typing import Any
 
 from lightning_tune.errors import StoppedError
 
+_SECONDS_TO_END = 2.0
+
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 """The signals that end a run."""
 
 
 class SignalWatch:
     """The handlers of one process. The first signal is noted while `patient`, the second obeyed.
+
+    Python runs a handler between two of its own instructions; a process that waits in a collective
+    for a rank that has gone never comes to the next one. So a thread reads the signals too, and
+    ends the process where a signal that is to be obeyed has not ended it after some seconds.
 
     Attributes:
         received: Number of the signal that was noted; 0: none.
@@ -31,6 +37,8 @@ class SignalWatch:
         self.received = 0
         self.patient = False
         self._before: dict[int, Any] = {}
+        self._wakeup_before = -1
+        self._pipe: tuple[int, int] | None = None
 
     def install(self, *more: int) -> None:
         """Take the place of the handlers that are there; only the main thread may have any.
@@ -38,23 +46,42 @@ class SignalWatch:
         Args:
             more: Signals to note beside SIGTERM and SIGINT.
         """
-        if threading.current_thread() is not threading.main_thread():
+        if self._pipe is not None or threading.current_thread() is not threading.main_thread():
             return
         for signum in (*STOPPING, *more):
-            before = signal.signal(signum, self._handle)
-            self._before.setdefault(signum, before)
+            self._before[signum] = signal.signal(signum, self._handle)
+        self._pipe = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._pipe[1], False)
+        self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+        threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True).start()
 
     def restore(self) -> None:
         """Bring back the handlers that were there."""
+        if self._pipe is None:
+            return
         for signum, handler in self._before.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
-        self._before = {}
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self._pipe[1])  # which ends the thread
+        self._before, self._pipe = {}, None
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         name = signal.Signals(signum).name
         if not self.patient or self.received:
-            raise StoppedError(signum, f"{name} ended the run at once; nothing more was saved.")
+            raise StoppedError(signum, f"{name} ended the command at once.")
         self.received = signum
         if os.environ.get("LOCAL_RANK", "0") == "0":
             told = f"{name}: saving after this step, then stopping; once more to stop at once\n"
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"\n{told}".encode())
+
+    def _watch(self, pipe: int) -> None:
+        seen = 0
+        while signums := os.read(pipe, 1):
+            if signums[0] not in self._before:
+                continue
+            seen += 1
+            if not self.patient or seen > 1:
+                end = threading.Timer(_SECONDS_TO_END, os._exit, (128 + signums[0],))
+                end.daemon = True
+                end.start()
+        os.close(pipe)

@@ -22,7 +22,7 @@ def keys(count: int) -> list[str]:
 
 
 def run(key: str, work: Path, *, cold: bool) -> Outcome:
-    """Damage a copy of a run's last.ckpt at a random place; --ckpt_path last has to pass it over."""
+    """Damage a copy of last.ckpt at a random place; --ckpt_path last has to pass it over."""
     del cold  # no process of its own
     logging.getLogger("lightning_tune").setLevel(logging.ERROR)
     began = time.monotonic()

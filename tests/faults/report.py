@@ -27,7 +27,8 @@ class Record:
         self.outcomes = {}
         for line in lines:
             told = json.loads(line)
-            self.outcomes[told.pop("key")] = Outcome(**told)
+            key = told.pop("key")
+            self.outcomes[key] = Outcome(**told)
 
     def add(self, key: str, outcome: Outcome) -> None:
         """Write an outcome down."""

@@ -46,7 +46,7 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
         made.wait_for_training()
         time.sleep(draw.uniform(0.0, STARTING))
         made.hit(signal.SIGTERM)
-        code = made.end()
+        code = made.end(20)
         if code == 0:
             break
         if code != 143:

@@ -17,8 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import world  # noqa: F401, E402 - warms this process
-from report import Record  # noqa: E402
+import world  # noqa: F401 - warms this process
+from report import Record
 
 ROWS = {
     "saves": ("kill -9, ENOSPC, EIO, EROFS, EACCES at every system call of a save", 1),
@@ -36,7 +36,9 @@ def main() -> int:
     )
     parser.add_argument("--work", type=Path, default=Path("runs/faults"))
     parser.add_argument("--rows", nargs="*", default=list(ROWS), choices=list(ROWS))
-    parser.add_argument("--trials", type=int, help="trials of each kind; the default is a row's own")
+    parser.add_argument(
+        "--trials", type=int, help="trials of each kind; the default is a row's own"
+    )
     parser.add_argument("--cold", type=int, default=20, help="trials by the real command line")
     asked = parser.parse_args()
     work = asked.work.resolve()
@@ -49,7 +51,9 @@ def main() -> int:
         for number, key in enumerate(keys):
             if key in record.outcomes:
                 continue
-            outcome = module.run(key, work, cold=number % max(1, len(keys) // max(1, asked.cold)) == 0)
+            outcome = module.run(
+                key, work, cold=number % max(1, len(keys) // max(1, asked.cold)) == 0
+            )
             record.add(key, outcome)
             if not outcome.good:
                 print(f"{row}: {key}: {outcome.note}", file=sys.stderr, flush=True)

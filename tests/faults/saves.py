@@ -26,7 +26,20 @@ from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointI
 from lightning_tune.training.callbacks.last_checkpoint import keeping
 from lightning_tune.training.runs import newest_checkpoint, remove_leftovers
 
-CALLS = ("openat", "write", "fsync", "close", "link", "linkat", "rename", "renameat", "unlink", "chmod", "fchmod", "mkdir")
+CALLS = (
+    "openat",
+    "write",
+    "fsync",
+    "close",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "unlink",
+    "chmod",
+    "fchmod",
+    "mkdir",
+)
 REFUSED = {
     "ENOSPC": ("write", "fsync", "openat"),
     "EIO": ("write", "fsync"),
@@ -62,6 +75,7 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
     began = time.monotonic()
     what = f"signal=KILL:when={number}" if way == "killed" else f"error={way}:when={number}"
     told = _save_under_strace(root, ["-e", f"trace={name}", "-e", f"inject={name}:{what}"])
+    last = root / "run" / "checkpoints" / "last.ckpt"
     used = newest_checkpoint(str(root))
     step = read_checkpoint(used)["global_step"]
     before = sorted(file.name for file in root.rglob("*.tmp"))
@@ -75,17 +89,11 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
         faults += [
             f"it said {told!r}" if told != "saved" and "cannot be written" not in told else "",
             f"an error left {before}" if before else "",
-            "an error changed the old file" if told != "saved" and step != 1 else "",
-            "silent" if told == "saved" and not _is_harmless(root) else "",
+            "last.ckpt is damaged" if not is_whole(last) else "",
+            "silent" if told == "saved" and read_checkpoint(last)["global_step"] != 2 else "",
         ]
     wrong = "; ".join(filter(None, faults))
     return Outcome(not wrong, time.monotonic() - began, wrong)
-
-
-def _is_harmless(root: Path) -> bool:
-    """Whether, after a save that went well in spite of an error, the new file is there, whole."""
-    last = root / "run" / "checkpoints" / "last.ckpt"
-    return is_whole(last) and read_checkpoint(last)["global_step"] == 2
 
 
 def _checkpoint(step: int) -> dict[str, object]:

@@ -14,7 +14,13 @@ from world import World
 
 from lightning_tune.models.checkpoints import is_whole
 
-TARGETS = {"one process": (1, "0"), "first rank": (2, "0"), "second rank": (2, "1"), "group": (2, "group")}
+TARGETS = {
+    "one process": (1, "0"),
+    "first rank": (2, "0"),
+    "second rank": (2, "1"),
+    "group": (2, "group"),
+    "setting up": (2, "group"),
+}
 ENDLESS = [
     "--trainer.max_epochs=500",
     "--trainer.callbacks+=EarlyStopping",
@@ -34,25 +40,26 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
     target, _, trial = key.rpartition(" ")
     ranks, hit = TARGETS[target]
     draw = random.Random(key)
-    signum = signal.SIGINT if int(trial) % 5 == 4 else signal.SIGTERM
+    by_keys = int(trial) % 5 == 4 and target != "setting up"
+    signum = signal.SIGINT if by_keys else signal.SIGTERM
     world = World(work / "world", ranks)
     folder = work / "stops" / key.replace(" ", "-")
     shutil.rmtree(folder, ignore_errors=True)
     made = world.start(folder, world.words(*ENDLESS), cold=cold)
-    if not made.wait_for_training():
+    training = target != "setting up"
+    if training and not made.wait_for(lambda: any(folder.glob("runs/*/metrics.csv"))):
         return Outcome(False, 0.0, f"it did not start: {made.errors()[-300:]}")
     time.sleep(draw.uniform(0.0, 2.0))
     made.hit(signum, hit)
-    code = made.end(30)
+    code = made.end(20)
     if code is None:
         return Outcome(False, made.seconds, "it hung")
     kept = list(folder.glob("runs/*/checkpoints/last.ckpt"))
     steps = set(TOLD.findall(made.errors()))
-    begun = any(folder.glob("runs/*/metrics.csv"))  # else the signal came before training
     faults = [
         f"exit code {code}" if code != 128 + signum else "",
-        f"ranks stopped on steps {sorted(steps)}" if begun and len(steps) != 1 else "",
-        "no whole checkpoint" if begun and not all(map(is_whole, kept or [folder])) else "",
+        f"ranks stopped on steps {sorted(steps)}" if training and len(steps) != 1 else "",
+        "no whole checkpoint" if training and not all(map(is_whole, kept or [folder])) else "",
         f"processes left: {made.left()}" if made.left() else "",
     ]
     wrong = "; ".join(filter(None, faults))

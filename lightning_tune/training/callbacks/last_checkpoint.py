@@ -18,6 +18,7 @@ import lightning as L
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
 from lightning_tune.errors import ConfigError, StoppedError
 from lightning_tune.training.callbacks.checkpointing import folder_of
@@ -72,19 +73,20 @@ class LastCheckpoint(Checkpoint):
         return None if self.dirpath is None else Path(self.dirpath) / "last.ckpt"
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Find the folder; remove what a killed process left there."""
+        """Find the folder; remove what a killed process left there; listen to signals."""
         folder = self.dirpath or str(folder_of(trainer))
         self.dirpath = trainer.strategy.broadcast(folder)
         if SLURMEnvironment.detect():
             environment = getattr(trainer.strategy, "cluster_environment", None)
             told = getattr(environment, "requeue_signal", None)
             self._requeue_signal = int(told or signal.SIGUSR1)
+        trainer._signal_connector = _NoSignals(trainer)
+        self._signals.install(*filter(None, [self._requeue_signal]))
         if stage == "fit" and trainer.is_global_zero:
             remove_leftovers(Path(self.dirpath).parent)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on signals wait for the end of a step."""
-        self._listen()
         self._signals.patient = True
         self._saved_at = time.monotonic()
         self._step = trainer.global_step
@@ -111,7 +113,6 @@ class LastCheckpoint(Checkpoint):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the batches that all ranks have: after these they may not ask each other."""
         self._raise_stopped()
-        self._listen()
         own = int(sum(trainer.num_val_batches))
         self._common_batches = -_largest(trainer, -own)[0]
 
@@ -121,14 +122,6 @@ class LastCheckpoint(Checkpoint):
         """Stop before a batch of validation: a resumed run validates anew."""
         if self._signals.patient and batch_idx < self._common_batches:
             self._save_or_stop(trainer, due=False)
-
-    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen to signals."""
-        self._listen()
-
-    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Listen to signals."""
-        self._listen()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save after every epoch."""
@@ -155,13 +148,6 @@ class LastCheckpoint(Checkpoint):
         stopped, self._stopped = self._stopped, None
         if stopped is not None:
             raise stopped
-
-    def _listen(self) -> None:
-        """Take the place of Lightning's handlers, which it installs after `on_fit_start`.
-
-        These talk to the other ranks from within, which hangs.
-        """
-        self._signals.install(*filter(None, [self._requeue_signal]))
 
     def _is_due(self) -> bool:
         by_steps = self.every_n_steps is not None and self._step % self.every_n_steps == 0
@@ -194,6 +180,13 @@ class LastCheckpoint(Checkpoint):
         self.saving_seconds += self._saved_at - began
 
 
+class _NoSignals(_SignalConnector):
+    """Lightning without its own handlers: these talk to the other ranks from within, and hang."""
+
+    def register_signal_handlers(self) -> None:
+        """Leave ours in place."""
+
+
 @contextmanager
 def keeping(path: Path, kept: Path) -> Iterator[None]:
     """Keep, under a second name, the file that another is about to take the place of.
@@ -212,7 +205,8 @@ def keeping(path: Path, kept: Path) -> Iterator[None]:
         except OSError:  # a file system without links
             shutil.copyfile(path, temporary)
         yield
-        temporary.replace(kept)
+        with suppress(OSError):  # what was to be written is, and more than the second name counts
+            temporary.replace(kept)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
