@@ -22,8 +22,10 @@ from report import Record
 
 ROWS = {
     "saves": ("kill -9, ENOSPC, EIO, EROFS, EACCES at every system call of a save", 1),
+    "kills": ("kill -9 of a run that saves after every step", 500),
     "stops": ("SIGTERM, SIGINT: one process, a rank, the group", 50),
     "resumes": ("stopped and resumed, bit by bit", 13),
+    "relentless": ("killed every 20 to 60 s until done", 1),
     "damage": ("a damaged checkpoint", 1000),
 }
 HEADING = "| fault | trials | wrong | median s | 99 % s |\n|---|---:|---:|---:|---:|"
