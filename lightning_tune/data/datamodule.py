@@ -25,7 +25,7 @@ from lightning_tune.data.collation import CollateSettings
 from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_a_step
 from lightning_tune.data.holdout import hold_out
 from lightning_tune.data.labels import recognise
-from lightning_tune.data.loading import ResumableLoader, outlive_signals
+from lightning_tune.data.loading import WORKER_SECONDS, ResumableLoader, as_arrays, outlive_signals
 from lightning_tune.data.sources import companion_splits, open_source
 from lightning_tune.data.splits import Batches, TokenizedSplit
 from lightning_tune.data.summary import DataSummary, label_counts, summarise
@@ -434,14 +434,15 @@ class TextDataModule(L.LightningDataModule):
             max_length=self.max_length,
         )
         workers = self._settings["num_workers"]
-        loader = ResumableLoader if name == "train" else DataLoader
-        return loader(
+        return ResumableLoader(
             Batches(split, collating),
             sampler=sampler,
             batch_size=None,
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=outlive_signals,
+            timeout=WORKER_SECONDS if workers > 0 else 0,
+            collate_fn=as_arrays if workers > 0 else None,  # type: ignore[arg-type]  # of batches
             pin_memory=on_cuda,
             generator=torch.Generator().manual_seed(self.seed),
         )

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -13,6 +14,9 @@ from lightning_tune.data.batching import BucketSampler
 
 Batch = dict[str, Tensor]
 _SECONDS_LEFT = 30
+
+WORKER_SECONDS = 120
+"""How long a batch is waited for, from worker processes, before a run gives up."""
 
 
 def outlive_signals(worker: int) -> None:
@@ -24,6 +28,15 @@ def outlive_signals(worker: int) -> None:
     signal.set_wakeup_fd(-1)  # the main process reads there what it is told itself
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(_SECONDS_LEFT))
+
+
+def as_arrays(batch: Batch) -> dict[str, Any]:
+    """Return the arrays of tensors, for a worker to send.
+
+    Of a tensor a worker sends no more than where to ask for it, and to ask a worker that hangs is
+    to hang as well.
+    """
+    return {name: value.numpy() for name, value in batch.items()}
 
 
 class ResumableLoader(DataLoader[Batch]):
@@ -43,7 +56,13 @@ class ResumableLoader(DataLoader[Batch]):
         self._given = sampler.left_out if bucketed else 0
         for batch in super().__iter__():
             self._given += 1
-            yield batch
+            yield self._as_tensors(batch) if self.collate_fn is as_arrays else batch
+
+    def _as_tensors(self, batch: dict[str, Any]) -> Batch:
+        tensors = {name: torch.from_numpy(value) for name, value in batch.items()}
+        if not self.pin_memory:
+            return tensors
+        return {name: value.pin_memory() for name, value in tensors.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Return the epoch and how many of its batches were given out."""

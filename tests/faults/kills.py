@@ -1,4 +1,4 @@
-"""kill -9 at a random moment of a run that saves after every step, then a restart, again and again."""
+"""kill -9 at a random moment of a run that saves after every step, then a restart; repeated."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import torch
 
 from lightning_tune.data.datamodule import TextDataModule
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.classifier import Batch
 from lightning_tune.training import memory
 from lightning_tune.training.batch_search import Found, Trial, search
+from lightning_tune.training.failures import is_out_of_memory
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.strategies import require_whole_weights
 from lightning_tune.training.trial import Step, trial_steps
@@ -133,7 +133,7 @@ def _try(
             step([batch], 0.0)
             real += int(batch["attention_mask"].sum())
     except RuntimeError as err:
-        if not _is_out_of_memory(err):
+        if not is_out_of_memory(err):
             raise
         return None
     return Trial(tokens, real / (time.perf_counter() - started), memory.peak(device))
@@ -147,10 +147,6 @@ def _batches(data: TextDataModule, sizes: _Sizes, tokens: int) -> Iterator[Batch
     yield loader.dataset[[sizes.row] * max(1, tokens // sizes.longest)]
     for rows in islice(loader.sampler, max(_TIMED, _TIMED_TOKENS // tokens)):
         yield loader.dataset[rows]
-
-
-def _is_out_of_memory(err: RuntimeError) -> bool:
-    return isinstance(err, torch.OutOfMemoryError) or "allocate memory" in str(err)
 
 
 def _for_effective(data: TextDataModule, trainer: L.Trainer, effective: int, tokens: int) -> int:

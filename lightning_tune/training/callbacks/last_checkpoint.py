@@ -19,9 +19,18 @@ import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
+from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_tune.errors import ConfigError, StoppedError
 from lightning_tune.training.callbacks.checkpointing import folder_of
+from lightning_tune.training.failures import (
+    LostRankError,
+    LostWorkerError,
+    end_workers,
+    explain,
+    is_out_of_memory,
+)
+from lightning_tune.training.peers import Peer, end_peers, find_peers
 from lightning_tune.training.requeue import requeue
 from lightning_tune.training.runs import PREVIOUS, remove_leftovers
 from lightning_tune.training.signals import SignalWatch
@@ -61,11 +70,13 @@ class LastCheckpoint(Checkpoint):
         self.dirpath = dirpath
         self.saving_seconds = 0.0
         self._signals = SignalWatch()
+        self._training = False
         self._stopped: StoppedError | None = None
         self._requeue_signal = 0
         self._saved_at = 0.0
         self._step = 0
         self._common_batches = 0
+        self._peers: list[Peer] = []
 
     @property
     def path(self) -> Path | None:
@@ -87,7 +98,8 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on signals wait for the end of a step."""
-        self._signals.patient = True
+        self._signals.patient = self._training = True
+        self._peers = find_peers(trainer)
         self._saved_at = time.monotonic()
         self._step = trainer.global_step
         self.saving_seconds = 0.0
@@ -130,15 +142,39 @@ class LastCheckpoint(Checkpoint):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on nothing is lost by a signal."""
-        self._signals.patient = False
+        self._signals.patient = self._training = False
         if self.path is not None and trainer.is_global_zero:
             self.path.with_stem(PREVIOUS).unlink(missing_ok=True)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Wait no more."""
+        """Say what ended a run, and leave one that can go on.
+
+        Raises:
+            RunError: in place of an error that tells nobody what to do.
+        """
         self._signals.patient = False
+        self._signals.restore()  # after an exception no teardown comes
+        if isinstance(exception, StoppedError) or trainer.state.fn != TrainerFn.FITTING:
+            return
+        if is_out_of_memory(exception) and trainer.world_size == 1 and self._training:
+            with suppress(Exception):  # what is there by now is told below
+                trainer.lightning_module.zero_grad()
+                self._save(trainer)
+        told = explain(trainer, exception, self._how_to_resume())
+        if isinstance(told, LostWorkerError):
+            end_workers()
+        if isinstance(told, LostRankError):
+            end_peers(self._peers)
+        if told is not None:
+            for sink in trainer.loggers:  # Lightning would, had nothing been raised here
+                sink.finalize("failed")
+            raise told from exception
+
+    def _how_to_resume(self) -> str:
+        written = self.path is not None and self.path.exists()
+        return f"go on with fit --ckpt_path {self.path}" if written else "no checkpoint was written"
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Bring back the handlers that were there."""
@@ -161,7 +197,7 @@ class LastCheckpoint(Checkpoint):
         if not signum:
             return
         self._signals.patient = False
-        name, again = signal.Signals(signum).name, f"go on with fit --ckpt_path {self.path}"
+        name, again = signal.Signals(signum).name, self._how_to_resume()
         if signum == self._requeue_signal:
             again = requeue() if trainer.is_global_zero else ""
             signum = signal.SIGTERM
