@@ -25,6 +25,7 @@ ROWS = {
     "kills": ("kill -9 of a run that saves after every step", 500),
     "stops": ("SIGTERM, SIGINT: one process, a rank, the group", 50),
     "resumes": ("stopped and resumed, bit by bit", 13),
+    "ranks": ("kill -9 or SIGSTOP of a rank; timeout 10 s", 20),
     "relentless": ("killed every 20 to 60 s until done", 1),
     "damage": ("a damaged checkpoint", 1000),
 }
