@@ -2,8 +2,10 @@
 
 import csv
 import json
+import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -12,6 +14,7 @@ import yaml
 
 from lightning_tune.cli import main
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
+from lightning_tune.training.callbacks.progress import EpochLines
 
 WORDS = {"good": ["great", "love", "best", "good"], "bad": ["worst", "poor", "wrong", "bad"]}
 
@@ -393,6 +396,43 @@ def test_a_finished_run_says_that_nothing_is_left(work, fit_args, capsys):
     assert "has trained 2 epochs and trainer.max_epochs is 2" in _error(
         capsys, ["fit", "--ckpt_path=last"]
     )
+
+
+def test_the_same_command_with_auto_begins_goes_on_and_ends(work, fit_args, capsys, monkeypatch):
+    command = [
+        *fit_args,
+        "--trainer.callbacks+=WeightAverage",
+        "--trainer.callbacks.decay=0.9",
+        "--ckpt_path=auto",
+    ]
+
+    def stop(callback: Any, trainer: Any, *_: Any) -> None:
+        if trainer.global_step == 12:
+            signal.raise_signal(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochLines, "on_train_batch_end", stop, raising=False)
+        assert main(command) == 143
+    told = capsys.readouterr().err
+    run = the_run(work)
+    assert f"after step 12; go on with fit --ckpt_path {run / 'checkpoints' / 'last.ckpt'}" in told
+    assert not (run / "report.html").exists()
+    assert main(command) == 0
+    assert list((work / "runs").iterdir()) == [run]
+    assert (run / "report.html").exists()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert "has trained 2 epochs" in capsys.readouterr().out
+
+
+def test_a_damaged_last_checkpoint_gives_way_to_the_best(work, fit_args, caplog):
+    main(fit_args)
+    last = the_run(work) / "checkpoints" / "last.ckpt"
+    data = bytearray(last.read_bytes())
+    data[len(data) // 2] ^= 1
+    last.write_bytes(data)
+    assert main(["predict", "--ckpt_path=last", "--data.predict=new.csv"]) == 0
+    assert f"{last.relative_to(work)} is damaged or cut short" in caplog.text
 
 
 def test_a_dry_run_leaves_nothing_behind(work, fit_args):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lightning_tune.commands.from_checkpoint import (
+    FinishedError,
     check_not_finished,
     chosen_classes,
     find_checkpoint,
@@ -129,3 +130,41 @@ def test_a_class_of_anothers_is_made_only_where_the_user_names_it(what):
     with pytest.raises(CheckpointError, match=r"this\.would\.run\.Code, which is not ours"):
         parser_defaults(checkpoint, [])
     parser_defaults(checkpoint, [Setting("x", "this.would.run.Code", "--x")])
+
+
+def auto_below(root):
+    named = {"ckpt_path": "auto", "trainer.default_root_dir": str(root)}
+    return [Setting(key, value, "") for key, value in named.items()]
+
+
+def test_auto_begins_a_new_run_where_there_is_none(tmp_path, capsys):
+    settings = auto_below(tmp_path)
+    assert find_checkpoint("fit", settings, "runs") is None
+    assert f"no checkpoint below '{tmp_path}' yet: a new run begins" in capsys.readouterr().out
+
+
+def test_auto_goes_on_with_the_last_checkpoint(tmp_path):
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    torch.save({"a": 1}, last)
+    settings = auto_below(tmp_path)
+    assert find_checkpoint("fit", settings, "runs") == str(last)
+
+
+def test_auto_with_damaged_checkpoints_alone_is_no_new_run(tmp_path):
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.write_bytes(b"cut")
+    settings = auto_below(tmp_path)
+    with pytest.raises(CheckpointError, match="has a whole checkpoints"):
+        find_checkpoint("fit", settings, "runs")
+
+
+def test_a_run_without_its_report_is_resumed_to_make_it(tmp_path):
+    last = tmp_path / "a" / "checkpoints" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.touch()
+    check_not_finished(content(), str(last), 3)
+    (tmp_path / "a" / "report.html").touch()
+    with pytest.raises(FinishedError, match="nothing is left to do"):
+        check_not_finished(content(), str(last), 3)
