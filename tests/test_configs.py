@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +19,7 @@ from lightning_tune.commands.settings import shipped_configs
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 
 TRACKERS = ("tensorboard", "wandb")
-OVERLAYS = (*TRACKERS, "robust")  # for any run: they train nothing by themselves
+OVERLAYS = (*TRACKERS, "robust", "trainer/ddp")  # for any run: they train nothing by themselves
 RECIPES = sorted(shipped_configs().keys() - set(OVERLAYS))
 
 GOOD = ("great", "love", "best", "good")
@@ -207,7 +210,7 @@ def test_every_figure_of_a_header_is_filled_in(name):
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_the_header_of_an_overlay_tells_purpose_and_command(name):
     assert re.match(r"[A-Z].{20,}", header(name))
-    start = ["fit", "-c", "quickstart"] if name in TRACKERS else ["test", "--ckpt_path", "best"]
+    start = ["test", "--ckpt_path", "best"] if name == "robust" else ["fit", "-c", "quickstart"]
     assert command(name) == [*start, "-c", name]
 
 
@@ -280,3 +283,41 @@ def test_an_overlay_adds_its_logger_to_a_recipe(overlay, work, capsys):
     assert sink["class_path"] == added[0]["class_path"]
     assert config["data"]["init_args"]["train"] == "builtin:support"
     assert not (work / "runs").exists()
+
+
+def test_the_settings_of_several_devices_train_two_ranks_and_find_their_runs_again(
+    work, tiny_backbone
+):
+    words = [
+        *("-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "lightning_tune", "fit"),
+        *("--data.train=builtin:support", "-c", "trainer/ddp", "--data.max_length=16"),
+        f"--model.backbone={tiny_backbone('bert')}",
+        *("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.limit_train_batches=3"),
+        *("--trainer.limit_val_batches=2", "--ckpt_path=auto"),
+    ]
+    for epochs in (1, 2):
+        done = subprocess.run(
+            [sys.executable, *words, f"--trainer.max_epochs={epochs}"],
+            cwd=work,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    (run,) = (work / "runs").iterdir()
+    assert read_checkpoint(run / "checkpoints" / "last.ckpt")["global_step"] == 6
+
+
+def test_the_job_of_a_cluster_goes_on_by_the_same_command():
+    folder = shipped_configs()["quickstart"].parent / "cluster"
+    script = (folder / "slurm.sbatch").read_text()
+    assert subprocess.run(["bash", "-n"], input=script, text=True, check=False).returncode == 0
+    assert "#SBATCH --signal=USR1@" in script
+    job = yaml.safe_load((folder / "pytorchjob.yaml").read_text())
+    specs = job["spec"]["pytorchReplicaSpecs"]
+    (container,) = specs["Master"]["template"]["spec"]["containers"]
+    assert specs["Worker"] == specs["Master"]
+    assert "--ckpt_path=auto" in container["command"]
+    assert "--ckpt_path auto" in script

@@ -360,9 +360,10 @@ def _run_name(command: str, args: Sequence[str]) -> str:
     """Name a run after its first config that is no overlay, or else its command."""
     for flag, value in itertools.pairwise([*args, ""]):
         name, equals, inline = flag.partition("=")
-        stem = Path(inline if equals else value).stem
-        if name in ("-c", "--config") and stem not in ("wandb", "tensorboard", "robust"):
-            return stem
+        config = Path(inline if equals else value)
+        overlay = config.stem in ("wandb", "tensorboard", "robust")
+        if name in ("-c", "--config") and not overlay and config.parent.name != "trainer":
+            return config.stem
     return command
 
 

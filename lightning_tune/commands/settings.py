@@ -50,7 +50,7 @@ def shipped_configs() -> dict[str, Path]:
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file
         for file in sorted(folder.rglob("*.yaml"))
-        if "sweeps" not in file.relative_to(folder).parts  # those are W&B's, not a run's
+        if file.relative_to(folder).parts[0] not in ("sweeps", "cluster")  # no settings of a run
     }
 
 
