@@ -73,7 +73,8 @@ def default_callbacks(
     missing = [
         made for kind, made in defaults if not any(isinstance(own, kind) for own in configured)
     ]
-    return [*configured, *missing]
+    # The last checkpoint holds the state of all others, which have to be done by then.
+    return sorted([*configured, *missing], key=lambda one: isinstance(one, LastCheckpoint))
 
 
 def _stopping(monitor: str, mode: str) -> EarlyStopping:

@@ -1,7 +1,7 @@
 """The share of a run's time that goes into being able to go on: checkpoints, and notes each step.
 
     python tests/benchmarks/saving.py --config quickstart
-    python tests/benchmarks/saving.py --config sst2 --data.train ../shared/data/sst2_sentence/train.tsv …
+    python tests/benchmarks/saving.py --config sst2 --data.train FOLDER/train.tsv …
 
 Runs one `fit` in this process and times, within it, all writing of checkpoints (the best and the
 last), what is noted before each step, and what is asked after it. Shares of one run hold on a

@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import (
 
 from lightning_tune.cli import main
 from lightning_tune.errors import ConfigError
+from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.schema import LabelSet
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
 from lightning_tune.training.callbacks.evaluation import EvaluationReport
@@ -166,3 +167,11 @@ def test_a_callback_in_a_config_takes_the_place_of_a_default(tmp_path, monkeypat
 def test_the_callbacks_of_a_trainer(train):
     trained = train()
     assert callbacks_of(trained.trainer) is trained.trainer.callbacks
+
+
+def test_the_last_checkpoint_comes_after_all_that_it_holds(train):
+    trained = train(callbacks=[LastCheckpoint(every_n_steps=1)])
+    assert isinstance(callbacks_of(trained.trainer)[-1], LastCheckpoint)
+    kept = read_checkpoint(trained.folder / "checkpoints" / "last.ckpt")["callbacks"]
+    (best,) = (state for key, state in kept.items() if key.startswith("BestCheckpoint"))
+    assert best["best_model_path"] == str(trained.best)

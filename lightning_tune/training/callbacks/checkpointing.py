@@ -14,6 +14,7 @@ from lightning_tune.models.checkpoints import check_whole, read_checkpoint
 from lightning_tune.models.sealing import SealingWriter
 from lightning_tune.tables import replace_file
 from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.resuming import Position, position_of
 from lightning_tune.training.strategies import holds_whole_weights
 
 
@@ -77,6 +78,12 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
+        self.written_at: tuple[int, Position] | None = None
+
+    def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
+        """Write it, and note what training stood at."""
+        super()._save_checkpoint(trainer, filepath)
+        self.written_at = trainer.global_step, position_of(trainer)
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Put the checkpoint into the run's folder."""

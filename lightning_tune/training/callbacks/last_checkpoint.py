@@ -22,7 +22,8 @@ from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnect
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_tune.errors import ConfigError, StoppedError
-from lightning_tune.training.callbacks.checkpointing import folder_of
+from lightning_tune.tables import replace_file
+from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, folder_of
 from lightning_tune.training.failures import (
     LostRankError,
     LostWorkerError,
@@ -32,6 +33,7 @@ from lightning_tune.training.failures import (
 )
 from lightning_tune.training.peers import Peer, end_peers, find_peers
 from lightning_tune.training.requeue import requeue
+from lightning_tune.training.resuming import position_of
 from lightning_tune.training.runs import PREVIOUS, remove_leftovers
 from lightning_tune.training.signals import SignalWatch
 
@@ -205,13 +207,26 @@ class LastCheckpoint(Checkpoint):
             signum, f"{name} stopped the run after step {trainer.global_step}; {again}."
         )
 
+    def _written_just_now(self, trainer: L.Trainer) -> Path | None:
+        """Return the best checkpoint where it holds what the last one would."""
+        now = trainer.global_step, position_of(trainer)
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, BestCheckpoint) and callback.written_at == now:
+                found = Path(str(trainer.strategy.broadcast(callback.best_model_path)))
+                return found if found.is_file() else None
+        return None
+
     def _save(self, trainer: L.Trainer) -> None:
         if trainer.fast_dev_run or self.path is None:  # type: ignore[attr-defined]
             return
         began = time.monotonic()
         previous = self.path.with_stem(PREVIOUS)
         with keeping(self.path, previous) if trainer.is_global_zero else nullcontext():
-            trainer.save_checkpoint(self.path, weights_only=False)
+            best = self._written_just_now(trainer)
+            if best is None:
+                trainer.save_checkpoint(self.path, weights_only=False)
+            elif trainer.is_global_zero:
+                give_name(best, self.path)
         self._saved_at = time.monotonic()
         self.saving_seconds += self._saved_at - began
 
@@ -246,6 +261,16 @@ def keeping(path: Path, kept: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def give_name(path: Path, name: Path) -> None:
+    """Give a file another name, in the place of the file that has it; copy where links are not."""
+    with replace_file(name, private=True) as temporary:
+        temporary.unlink()
+        try:
+            temporary.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, temporary)
 
 
 def _largest(trainer: L.Trainer, *values: int) -> list[int]:
