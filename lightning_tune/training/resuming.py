@@ -206,7 +206,7 @@ def _step_to_add(trainer: L.Trainer, position: Position) -> int:
 
 
 def random_state() -> dict[str, Any]:
-    """Return the states of all generators of this process, as tensors and plain values."""
+    """Return the states of the generators of this process, as tensors and plain values."""
     version, words, gauss = random.getstate()
     numpy_state: Any = np.random.get_state(legacy=True)
     kind, keys, at, has_gauss, cached = numpy_state
@@ -216,19 +216,19 @@ def random_state() -> dict[str, Any]:
         "python": [version, torch.tensor(words, dtype=torch.int64), gauss],
     }
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        state["cuda"] = torch.cuda.get_rng_state_all()
+        state["cuda"] = torch.cuda.get_rng_state()  # of the one device of this process
     return state
 
 
 def restore_random_state(state: Mapping[str, Any]) -> None:
-    """Set all generators of this process to what `random_state` returned."""
+    """Set the generators of this process to what `random_state` returned."""
     torch.set_rng_state(state["torch"])
     kind, keys, at, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, keys.numpy().astype(np.uint32), at, has_gauss, cached))
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))
-    if "cuda" in state and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])
 
 
 def _amid_step(trainer: L.Trainer) -> bool:

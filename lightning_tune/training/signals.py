@@ -50,7 +50,7 @@ class SignalWatch:
             return
         for signum in (*STOPPING, *more):
             self._before[signum] = signal.signal(signum, self._handle)
-        self._pipe = os.pipe2(os.O_CLOEXEC)
+        self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
         threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True).start()
