@@ -70,7 +70,7 @@ def reference(work: Path, kind: str, world: World, words: list[str]) -> object:
     if not kept.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         made = world.start(folder, words)
-        if made.end() != 0:
+        if made.end(1800) != 0:
             raise RuntimeError(f"the undisturbed run of {kind} failed: {made.errors()[-500:]}")
         kept.write_bytes(pickle.dumps(made.result()))
     return pickle.loads(kept.read_bytes())
