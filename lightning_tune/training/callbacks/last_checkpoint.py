@@ -31,6 +31,7 @@ from lightning_tune.training.failures import (
     explain,
     is_out_of_memory,
 )
+from lightning_tune.training.optim import ENDLESS
 from lightning_tune.training.peers import Peer, end_peers, find_peers
 from lightning_tune.training.requeue import requeue
 from lightning_tune.training.resuming import position_of
@@ -70,7 +71,6 @@ class LastCheckpoint(Checkpoint):
         self.every_minutes = every_minutes
         self.every_n_steps = every_n_steps
         self.dirpath = dirpath
-        self.saving_seconds = 0.0
         self._signals = SignalWatch()
         self._training = False
         self._stopped: StoppedError | None = None
@@ -104,7 +104,6 @@ class LastCheckpoint(Checkpoint):
         self._peers = find_peers(trainer)
         self._saved_at = time.monotonic()
         self._step = trainer.global_step
-        self.saving_seconds = 0.0
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
@@ -127,7 +126,7 @@ class LastCheckpoint(Checkpoint):
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count the batches that all ranks have: after these they may not ask each other."""
         self._raise_stopped()
-        own = int(sum(trainer.num_val_batches))
+        own = int(min(sum(trainer.num_val_batches), ENDLESS))  # infinite, of a stream
         self._common_batches = -_largest(trainer, -own)[0]
 
     def on_validation_batch_start(
@@ -219,7 +218,6 @@ class LastCheckpoint(Checkpoint):
     def _save(self, trainer: L.Trainer) -> None:
         if trainer.fast_dev_run or self.path is None:  # type: ignore[attr-defined]
             return
-        began = time.monotonic()
         previous = self.path.with_stem(PREVIOUS)
         with keeping(self.path, previous) if trainer.is_global_zero else nullcontext():
             best = self._written_just_now(trainer)
@@ -228,7 +226,6 @@ class LastCheckpoint(Checkpoint):
             elif trainer.is_global_zero:
                 give_name(best, self.path)
         self._saved_at = time.monotonic()
-        self.saving_seconds += self._saved_at - began
 
 
 class _NoSignals(_SignalConnector):
