@@ -17,7 +17,6 @@ from typing import Any, Literal
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning_utilities.core.rank_zero import rank_zero_only
 
@@ -123,8 +122,8 @@ class Resuming:
             # Lightning does so where it makes the loader, which is before it reads the checkpoint.
             position = {name: loaded[name] for name in ("epoch", "batches")}
             trainer.train_dataloader.load_state_dict(position)
-        stopping = (c for c in _callbacks(trainer) if isinstance(c, EarlyStopping))
-        if loaded["should_stop"] and any(c.wait_count >= c.patience for c in stopping):
+        stopping = trainer.early_stopping_callbacks
+        if loaded["should_stop"] and any(one.wait_count >= one.patience for one in stopping):
             trainer.should_stop = True
 
 
@@ -287,8 +286,3 @@ def _trackers(progress: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]
 def _count(tracker: dict[str, int], value: int) -> None:
     for name in tracker:
         tracker[name] = value
-
-
-def _callbacks(trainer: L.Trainer) -> list[L.Callback]:
-    found: list[L.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    return found

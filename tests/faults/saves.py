@@ -18,7 +18,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from report import Outcome
-from world import World
 
 from lightning_tune.errors import TuneError
 from lightning_tune.models.checkpoints import is_whole, read_checkpoint
@@ -122,7 +121,6 @@ def _save_under_strace(root: Path, injection: list[str], log: Path | None = None
             said = str(err)
         except BaseException as err:
             said = f"{type(err).__name__}: {err}"
-        os.sched_yield()
         os.kill(os.getpid(), signal.SIGSTOP)  # what follows is not the save's
         os.write(telling, said.encode())
         os._exit(0)
@@ -158,6 +156,3 @@ def _calls(root: Path) -> Counter[str]:
     _save_under_strace(root / "saves", ["-e", f"trace={','.join(CALLS)}"], log)
     names = [found[1] for line in log.read_text().splitlines() if (found := LINE.match(line))]
     return Counter(names)
-
-
-_ = World  # imported first: it warms the process

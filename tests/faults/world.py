@@ -182,13 +182,8 @@ class Run:
         return seen()
 
     def wait_for_training(self) -> bool:
-        """Wait until the newest run's config is there, which is written when training starts."""
-        before = time.time() - 1e9
-        return self.wait_for(
-            lambda: any(
-                file.stat().st_mtime > before for file in self.folder.glob("runs/*/config.yaml")
-            )
-        )
+        """Wait until a run's config is there, which is written when training starts."""
+        return self.wait_for(lambda: any(self.folder.glob("runs/*/config.yaml")))
 
     def ended(self) -> bool:
         """Whether the first process has ended."""

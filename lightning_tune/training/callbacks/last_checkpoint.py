@@ -248,10 +248,7 @@ def keeping(path: Path, kept: Path) -> Iterator[None]:
         return
     temporary = path.parent / f".{kept.name}.{secrets.token_hex(4)}.tmp"
     try:
-        try:
-            temporary.hardlink_to(path)
-        except OSError:  # a file system without links
-            shutil.copyfile(path, temporary)
+        _link(path, temporary)
         yield
         with suppress(OSError):  # what was to be written is, and more than the second name counts
             temporary.replace(kept)
@@ -261,13 +258,17 @@ def keeping(path: Path, kept: Path) -> Iterator[None]:
 
 
 def give_name(path: Path, name: Path) -> None:
-    """Give a file another name, in the place of the file that has it; copy where links are not."""
+    """Give a file another name, in the place of the file that has it."""
     with replace_file(name, private=True) as temporary:
         temporary.unlink()
-        try:
-            temporary.hardlink_to(path)
-        except OSError:
-            shutil.copyfile(path, temporary)
+        _link(path, temporary)
+
+
+def _link(path: Path, name: Path) -> None:
+    try:
+        name.hardlink_to(path)
+    except OSError:  # a file system without links
+        shutil.copyfile(path, name)
 
 
 def _largest(trainer: L.Trainer, *values: int) -> list[int]:
