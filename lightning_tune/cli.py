@@ -35,6 +35,10 @@ COMMANDS: Mapping[str, Command] = {
         "write what LoRA and its like trained as a whole checkpoint",
         "lightning_tune.commands.merge",
     ),
+    "convert": Command(
+        "write a checkpoint that lies in several parts as one file",
+        "lightning_tune.commands.convert",
+    ),
     "bench": Command(
         "measure what this machine reaches, which the speed of runs is compared with",
         "lightning_tune.commands.bench",

@@ -50,6 +50,7 @@ from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.runs import discard_empty, new_run, run_of
 from lightning_tune.training.signals import SignalWatch
+from lightning_tune.training.strategies import chosen_strategy
 
 SKIPPED = {
     "fit": {"model", "train_dataloaders", "val_dataloaders", "datamodule"},
@@ -224,6 +225,7 @@ class TuneCLI(LightningCLI):
         self.model.configure_model()
         self.model.check_length(self.datamodule.max_length)
         self.dry = bool(config["fast_dev_run"])
+        config["strategy"] = chosen_strategy(config.get("strategy") or "auto")
         configured = _as_list(config.get("callbacks"))
         if self.checkpoint is not None:
             configured = _once(configured)

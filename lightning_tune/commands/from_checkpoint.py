@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from lightning_tune.commands.settings import Setting
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
+from lightning_tune.models.checkpoints import (
+    PACKAGE_KEY,
+    is_checkpoint,
+    read_checkpoint,
+    require_known_class,
+)
 from lightning_tune.training.runs import has_checkpoint, has_report, newest_checkpoint, run_of
 
 NAMED = ("last", "best")
@@ -50,6 +56,18 @@ def find_checkpoint(command: str, settings: Sequence[Setting], root: str) -> str
     found = str(newest_checkpoint(root, "last" if path == AUTO else path))
     print(f"ckpt_path={path:<7} {found}")
     return found
+
+
+def check_target(output: str, source: str) -> None:
+    """Refuse a file to write that is no checkpoint's name, or the checkpoint that is read.
+
+    Raises:
+        ConfigError: saying which.
+    """
+    if not is_checkpoint(output):
+        raise ConfigError(f"output={output!r} is no checkpoint's name; end it in .ckpt.")
+    if Path(output).exists() and Path(output).samefile(source):
+        raise ConfigError(f"output={output!r} is the checkpoint itself; name another file.")
 
 
 def run_config(checkpoint: str) -> list[str]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from lightning_tune.commands.from_checkpoint import find_checkpoint
+from lightning_tune.commands.from_checkpoint import check_target, find_checkpoint
 from lightning_tune.commands.parsing import run_function
 from lightning_tune.commands.settings import Setting
-from lightning_tune.errors import ConfigError
-from lightning_tune.models.checkpoints import is_checkpoint, read_checkpoint
+from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.models.merging import merge_checkpoint
 from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointIO
 
@@ -35,10 +34,7 @@ def merge(ckpt_path: str, output: str, backbone: str | None = None) -> None:
             merged one answers differently.
     """
     path = str(find_checkpoint("merge", [Setting("ckpt_path", ckpt_path, "--ckpt_path")], "runs"))
-    if not is_checkpoint(output):
-        raise ConfigError(f"output={output!r} is no checkpoint's name; end it in .ckpt.")
-    if Path(output).exists() and Path(output).samefile(path):
-        raise ConfigError(f"output={output!r} is the checkpoint itself; name another file.")
+    check_target(output, path)
     merged = merge_checkpoint(read_checkpoint(path), path, backbone=backbone)
     WholeFileCheckpointIO().save_checkpoint(merged.checkpoint, output)
     print(

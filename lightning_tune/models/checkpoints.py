@@ -11,6 +11,7 @@ import torch
 
 from lightning_tune.errors import CheckpointError, nearest
 from lightning_tune.models.sealing import DamagedFileError, verify
+from lightning_tune.models.shards import PARTS_KEY, SHARDS_KEY, put_in, read_parts
 
 PACKAGE_KEY = "lightning_tune"
 """Where a checkpoint keeps what is needed beside the weights: labels, tokenizer, data settings."""
@@ -77,7 +78,7 @@ def _local_file(name: str) -> Path:
 def _load(file: Path) -> Any:
     check_whole(file)
     try:
-        return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        return assembled(_load_safely(file), file)
     except pickle.UnpicklingError as err:
         raise CheckpointError(
             f"checkpoint '{file}' holds objects other than tensors and plain values, or is "
@@ -89,6 +90,32 @@ def _load(file: Path) -> Any:
         raise CheckpointError(_damaged(file)) from err
 
 
+def _load_safely(file: Path) -> Any:
+    return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+
+
+def assembled(checkpoint: Any, file: Path) -> Any:
+    """Return a checkpoint with the tensors that lie in files beside it, where it names such files.
+
+    Raises:
+        DamagedFileError: if one of these is missing, damaged or another checkpoint's.
+    """
+    if not isinstance(checkpoint, dict) or SHARDS_KEY not in checkpoint:
+        return checkpoint
+    files = read_parts(file, checkpoint.pop(SHARDS_KEY))
+    return put_in(checkpoint, [_load_safely(part)[PARTS_KEY] for part in files])
+
+
+def parts_of(file: Path) -> dict[str, str]:
+    """Return the files beside a checkpoint that it names as its parts, with their digests."""
+    try:
+        stored = _load_safely(file)
+    except Exception:  # no checkpoint of ours: those who read it say what it is
+        return {}
+    parts: dict[str, str] = stored.get(SHARDS_KEY, {}) if isinstance(stored, dict) else {}
+    return parts
+
+
 def check_whole(file: Path) -> None:
     """Refuse a checkpoint that is not, byte by byte, what was written.
 
@@ -96,7 +123,7 @@ def check_whole(file: Path) -> None:
         CheckpointError: naming the file, and a whole one beside it.
     """
     try:
-        verify(file)
+        _verify_with_parts(file)
     except DamagedFileError as err:
         raise CheckpointError(_damaged(file)) from err
     except OSError as err:
@@ -106,10 +133,15 @@ def check_whole(file: Path) -> None:
 def is_whole(file: Path) -> bool:
     """Whether a file is a checkpoint as it was written."""
     try:
-        verify(file)
+        _verify_with_parts(file)
     except (DamagedFileError, OSError):
         return False
     return True
+
+
+def _verify_with_parts(file: Path) -> None:
+    verify(file)
+    read_parts(file, parts_of(file))
 
 
 def _damaged(file: Path) -> str:

@@ -84,6 +84,20 @@ def verify(path: Path) -> None:
     _verify(path.resolve(), stat.st_size, stat.st_mtime_ns, stat.st_ino)
 
 
+def seal_of(path: Path) -> str:
+    """Return the digest that a sealed file ends with.
+
+    Raises:
+        DamagedFileError: if it ends with none.
+    """
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _SEAL))
+        end = file.read()
+    if not end.startswith(_MARK):
+        raise DamagedFileError("it is not sealed")
+    return end[len(_MARK) :].decode("ascii", "replace")
+
+
 @lru_cache(maxsize=64)
 def _verify(path: Path, size: int, mtime: int, inode: int) -> None:
     if size < _END_SIZE:

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 import lightning as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision, Precision
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 
 from lightning_tune.models.fast import ReusingEmbedding
+from lightning_tune.models.sharding import own_part
 from lightning_tune.training.strategies import holds_whole_weights
 
 
@@ -38,7 +40,7 @@ def clip_step(
         algorithm: norm, or value; None: norm.
 
     Returns:
-        The norm of the gradients before, of this process's part of them where they are split.
+        The norm of the gradients before.
     """
     trainer = module.trainer
     kind, scaled = GradClipAlgorithmType(algorithm or "norm"), is_scaled(trainer)
@@ -46,11 +48,24 @@ def clip_step(
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     if by_norm and holds_whole_weights(trainer) and not scaled and module.device.type == "cpu":
         return clip_gradients(parameters, limit or 0.0, words)
+    if not holds_whole_weights(trainer):
+        return _clip_split(parameters, limit if by_norm else None, trainer.strategy)
     norm = gradient_norm(parameters, words)
     if isinstance(trainer.precision_plugin, MixedPrecision) and not scaled:
         Precision.clip_gradients(trainer.precision_plugin, optimizer, limit or 0.0, kind)
     else:
         module.clip_gradients(optimizer, limit, algorithm)
+    return norm
+
+
+def _clip_split(
+    parameters: Sequence[nn.Parameter], limit: float | None, strategy: Strategy
+) -> Tensor:
+    """Clip gradients of which each device has a part by the norm of them all."""
+    grads = [own_part(each.grad) for each in parameters if each.grad is not None]
+    norm: Tensor = strategy.reduce(total_norm(grads).square(), reduce_op="sum").sqrt()
+    if limit is not None and not norm <= limit:
+        torch._foreach_mul_(grads, limit / (norm + 1e-6))
     return norm
 
 

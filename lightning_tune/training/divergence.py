@@ -13,7 +13,6 @@ from torch import Tensor
 
 from lightning_tune.errors import RunError
 from lightning_tune.training.clipping import is_scaled
-from lightning_tune.training.strategies import holds_whole_weights
 
 _NAMED = 8
 
@@ -52,7 +51,7 @@ class StepWatch:
         scaled = is_scaled(trainer)
         judged = [loss for loss, _ in self._batches] if scaled else [norm]
         finite = all(bool(value.isfinite()) for value in judged)
-        if trainer.world_size > 1 and (scaled or not holds_whole_weights(trainer)):
+        if trainer.world_size > 1 and scaled:
             finite = trainer.strategy.reduce_boolean_decision(finite, all=True)
         batches, self._batches = self._batches, []
         if not finite:

@@ -34,6 +34,7 @@ from lightning_tune.models.partial import (
 )
 from lightning_tune.models.peft import Tuning, as_tuning, count_weights, same_function
 from lightning_tune.models.recomputation import recompute_layers
+from lightning_tune.models.sharding import is_sharded, shard
 from lightning_tune.models.specs import describe_object
 from lightning_tune.schema import LabelSet
 from lightning_tune.training import metrics as task_metrics
@@ -56,6 +57,7 @@ from lightning_tune.training.optim import (
 )
 from lightning_tune.training.resuming import RESUME_KEY, Resuming
 from lightning_tune.training.stored import as_plain, as_settings, known_objective, read_architecture
+from lightning_tune.training.strategies import require_known, require_whole_weights
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +165,14 @@ class TextClassifier(L.LightningModule):
         return f"val/{self.main_metric}"
 
     def configure_model(self) -> None:
-        """Build the encoder once, from the backbone or from a checkpoint's architecture."""
+        """Build the encoder once, and split it where the strategy does that."""
+        self._build()
+        mesh: Any = self.device_mesh
+        if mesh is not None and not is_sharded(self.classifier):
+            shard(self.classifier, mesh["data_parallel"])
+
+    def _build(self) -> None:
+        """Build the encoder from the backbone or from a checkpoint's architecture."""
         if hasattr(self, "classifier"):
             return
         encoder = build_encoder(
@@ -219,8 +228,13 @@ class TextClassifier(L.LightningModule):
             keep_freed_memory()
         data = getattr(self.trainer, "datamodule", None)
         wanted = getattr(data, "max_length", None)
+        self._build()
+        require_known(self.trainer.strategy)
+        if stage == "fit" and self.objective.needs_whole_weights:
+            require_whole_weights(self.trainer, f"model.objective={type(self.objective).__name__}")
+        if stage == "fit" and self.optimizer_settings.name == "adafactor":
+            require_whole_weights(self.trainer, "model.optimizer.name=adafactor")
         if wanted is not None:
-            self.configure_model()
             self.check_length(wanted)
         if stage == "fit":
             self._start_from_counts(data)

@@ -10,7 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from lightning_tune.errors import CheckpointError
-from lightning_tune.models.checkpoints import is_whole
+from lightning_tune.models.checkpoints import is_whole, parts_of
+from lightning_tune.models.shards import remove_unnamed
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ def remove_leftovers(run: Path) -> None:
         for file in folder.glob(".*.tmp"):
             if _LEFTOVER.fullmatch(file.name):
                 file.unlink(missing_ok=True)
+    remove_unnamed(run / "checkpoints", parts_of)
 
 
 def _files(folder: Path, names: Sequence[str]) -> list[Path]:

@@ -21,7 +21,10 @@ KINDS = {
     "average": ["--trainer.callbacks+=WeightAverage", "--trainer.callbacks.decay=0.9"],
     "LoRA": ["--model.tuning=LoRA", "--model.tuning.rank=2"],
     "two ranks": [],
+    "sharded": [],
+    "sharded in parts": ["--trainer.strategy.sharded_checkpoints=true"],
 }
+SHARDED = "FullyShardedStrategy"
 STARTING = 1.2  # seconds in which a run of three epochs trains; the cut falls somewhere within
 
 
@@ -33,7 +36,9 @@ def keys(count: int) -> list[str]:
 def run(key: str, work: Path, *, cold: bool) -> Outcome:
     """Cut a run one to three times, resume it each time, and compare its end."""
     kind = key.rpartition(" ")[0]
-    world = World(work / "world", 2 if kind == "two ranks" else 1)
+    sharded = kind.startswith("sharded")
+    ranks = 2 if sharded or kind == "two ranks" else 1
+    world = World(work / "world", ranks, strategy=SHARDED if sharded else "ddp")
     words = world.words(*KINDS[kind])
     expected = reference(work, kind, world, words)
     draw = random.Random(key)

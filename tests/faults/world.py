@@ -43,6 +43,7 @@ class World:
     folder: Path
     ranks: int = 1
     rows: int = 240
+    strategy: str = "ddp"
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -65,9 +66,7 @@ class World:
 
     def words(self, *more: str) -> list[str]:
         """Return the words of a fit of three epochs; the same settings come before `more`."""
-        ranks = (
-            [f"--trainer.devices={self.ranks}", "--trainer.strategy=ddp"] if self.ranks > 1 else []
-        )
+        several = [f"--trainer.devices={self.ranks}", f"--trainer.strategy={self.strategy}"]
         return [
             "fit",
             f"--data.train={self.folder / 'train.csv'}",
@@ -81,7 +80,7 @@ class World:
             "--trainer.accelerator=cpu",
             "--trainer.precision=32-true",
             "--trainer.enable_progress_bar=false",
-            *ranks,
+            *(several if self.ranks > 1 else []),
             *more,
         ]
 

@@ -10,12 +10,11 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from lightning_tune.models.checkpoints import check_whole, read_checkpoint
+from lightning_tune.models.checkpoints import assembled, check_whole, read_checkpoint
 from lightning_tune.models.sealing import SealingWriter
 from lightning_tune.tables import replace_file
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.resuming import Position, position_of
-from lightning_tune.training.strategies import holds_whole_weights
 
 
 def _stay(storage: Any, location: str) -> Any:
@@ -54,9 +53,11 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         Raises:
             CheckpointError: if it is damaged.
         """
-        if "://" not in str(path) and Path(path).is_file():
-            check_whole(Path(path))
-        return super().load_checkpoint(path, map_location, weights_only)
+        if "://" in str(path) or not Path(path).is_file():
+            return super().load_checkpoint(path, map_location, weights_only)
+        check_whole(Path(path))
+        checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        return assembled(checkpoint, Path(path))  # type: ignore[no-any-return]
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -110,8 +111,9 @@ class BestCheckpoint(ModelCheckpoint):
         if not self.best_model_path or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         best = trainer.strategy.broadcast(self.best_model_path)
-        if isinstance(pl_module, TextClassifier) and holds_whole_weights(trainer):
-            pl_module.load_state_dict(pl_module.whole_weights(read_checkpoint(best)))
+        if isinstance(pl_module, TextClassifier):
+            weights = pl_module.whole_weights(read_checkpoint(best))
+            trainer.strategy.load_model_state_dict({"state_dict": weights})
 
 
 def folder_of(trainer: L.Trainer) -> Path:

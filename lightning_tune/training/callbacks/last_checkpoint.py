@@ -22,6 +22,8 @@ from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnect
 from lightning.pytorch.trainer.states import TrainerFn
 
 from lightning_tune.errors import ConfigError, StoppedError
+from lightning_tune.models.checkpoints import parts_of
+from lightning_tune.models.shards import remove_unnamed
 from lightning_tune.tables import replace_file
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, folder_of
 from lightning_tune.training.failures import (
@@ -146,6 +148,7 @@ class LastCheckpoint(Checkpoint):
         self._signals.patient = self._training = False
         if self.path is not None and trainer.is_global_zero:
             self.path.with_stem(PREVIOUS).unlink(missing_ok=True)
+            remove_unnamed(self.path.parent, parts_of)
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException

@@ -65,6 +65,14 @@ class Objective(ABC):
     clean_epochs: int = 0
     parts: Mapping[str, Tensor] = MappingProxyType({})
 
+    @property
+    def needs_whole_weights(self) -> bool:
+        """Whether it differentiates by the weights itself, or keeps some.
+
+        A strategy that splits them over devices is then refused.
+        """
+        return False
+
     @abstractmethod
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Compute the loss of a training step.

@@ -34,6 +34,11 @@ class FGM(Adversarial):
         super().__post_init__()
         require_share("clean_share", self.clean_share)
 
+    @property
+    def needs_whole_weights(self) -> bool:
+        """Beside the clean loss: its backward pass yields direction and weight gradients."""
+        return bool(self.radius and self.clean_share)
+
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Return the loss of clean and perturbed texts, and the logits of the clean ones."""
         if not self.radius:

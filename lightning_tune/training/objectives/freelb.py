@@ -42,6 +42,11 @@ class FreeLB(Adversarial):
         require_steps(self.steps, self.step_size)
         require_one_of(get_args(Start), "start", self.start)
 
+    @property
+    def needs_whole_weights(self) -> bool:
+        """Each point's backward pass yields weight gradients."""
+        return bool(self.radius)
+
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Return the mean loss along the way, and the logits at its end."""
         if not self.radius:

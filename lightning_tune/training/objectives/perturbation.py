@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.classifier import Batch, Classifier
+from lightning_tune.models.sharding import whole
 from lightning_tune.training.objectives.base import Scale, unscaled
 
 Norm = Literal["l2", "l2_token", "linf"]
@@ -160,4 +161,5 @@ def word_table(classifier: Classifier) -> nn.Module:
 def median_norm(classifier: Classifier) -> float:
     """Return the median l2 norm of the rows of the word embeddings."""
     table: Any = word_table(classifier)
-    return float(torch.linalg.vector_norm(table.weight.detach().float(), dim=1).median())
+    weight = whole(table.weight.detach()).float()
+    return float(torch.linalg.vector_norm(weight, dim=1).median())

@@ -59,6 +59,11 @@ class SMART(Adversarial):
         require_weight("proximal", self.proximal)
         require_share("momentum", self.momentum)
 
+    @property
+    def needs_whole_weights(self) -> bool:
+        """The proximal part keeps averaged weights."""
+        return bool(self.proximal)
+
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Return the loss with both regularisers, and the logits of the clean texts."""
         words = classifier.embed(batch)

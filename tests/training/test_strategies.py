@@ -1,0 +1,175 @@
+"""Weights split over two devices train as whole ones do, and a run changes between strategies."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parents[1]
+SHARDED = "FullyShardedStrategy"
+SETTINGS = {
+    "plain": [],
+    "PGD": ["--model.objective=PGD"],
+    "R-Drop": ["--model.objective=RDrop"],
+    "LoRA": ["--model.tuning=LoRA", "--model.tuning.rank=2"],
+    "bf16": ["--trainer.precision=bf16-mixed", "--model.gradient_checkpointing=true"],
+}
+REFUSED = {
+    "FGM": ["--model.objective=FGM"],
+    "FreeLB": ["--model.objective=FreeLB"],
+    "SMART": ["--model.objective=SMART"],
+    "adafactor": ["--model.optimizer.name=adafactor"],
+    "WeightAverage": ["--trainer.callbacks+=WeightAverage"],
+}
+SCRIPT = textwrap.dedent(
+    '''
+    """Run what two ranks are asked for, forked from this process; print what came out as JSON."""
+    import json
+    import signal
+    import sys
+    from pathlib import Path
+
+    sys.path.insert(0, sys.argv[1])
+    from world import World, differences
+
+    from lightning_tune.models.checkpoints import read_checkpoint
+    from lightning_tune.training.runs import newest_checkpoint
+
+    folder, asked = Path(sys.argv[2]), json.loads(sys.argv[3])
+    found = {}
+
+
+    def run(name, strategy, *words):
+        world = World(folder / "world", 2, strategy=strategy)
+        made = world.start(folder / name, world.words(*words))
+        return made, made.end()
+
+
+    def started(name, strategy, *words):
+        """Stop a run in its second epoch."""
+        world = World(folder / "world", 2, strategy=strategy)
+        made = world.start(folder / name, world.words(*words))
+        made.wait_for(lambda: any((folder / name).glob("runs/*/checkpoints/last.ckpt")))
+        made.hit(signal.SIGTERM)
+        return made.end()
+
+
+    for name, words in asked["settings"].items():
+        words = words if name == "plain" else [*words, "--trainer.max_epochs=1"]
+        split, code = run(f"{name} split", "FullyShardedStrategy", *words)
+        whole, other = run(f"{name} whole", "ddp", *words)
+        assert code == other == 0, split.errors() + whole.errors()
+        found[name] = differences(whole.result(), split.result())
+        if name == "plain":
+            expected = whole.result()
+    clipped = ("--trainer.gradient_clip_val=0.01", "--trainer.max_epochs=1")
+    pair = [run(f"clipped {kind}", kind, *clipped)[0].result() for kind in ("fsdp", "ddp")]
+    one, other = (result["optimizer"][0]["state"] for result in pair)
+    found["clipped"] = [
+        float((one[key][name] - other[key][name]).norm() / other[key][name].norm())
+        for key in other
+        for name in ("exp_avg", "exp_avg_sq")
+        if other[key][name].norm() > 0
+    ]
+    for name, words in asked["refused"].items():
+        made, code = run(f"{name} refused", "FullyShardedStrategy", *words)
+        found[f"refused {name}"] = [code, made.errors()]
+    for first, second in (("fsdp", "ddp"), ("ddp", "model_parallel")):
+        name = f"{first} then {second}"
+        code = started(name, first)
+        resumed, end = run(name, second, "--ckpt_path=last")
+        assert (code, end) == (143, 0), (code, end, resumed.errors())
+        found[name] = differences(expected, resumed.result())
+
+    parts = ("--trainer.strategy.sharded_checkpoints=true",)
+    made, code = run("parts", "FullyShardedStrategy", *parts)
+    assert code == 0, made.errors()
+    found["parts"] = differences(expected, made.result())
+    found["files"] = sorted(
+        str(file.relative_to(folder)) for file in (folder / "parts").rglob("*.ckpt")
+    )
+    one = folder / "world" / "one.csv"
+    one.write_text("text,label\\nfilm great,good\\n")
+    made, code = run("few", "fsdp", f"--data.val={one}", "--trainer.max_epochs=1")
+    found["few"] = [code, made.errors()]
+    blocked = folder / "blocked"
+    world = World(folder / "world", 2, strategy="FullyShardedStrategy")
+    made = world.start(blocked, world.words(*parts))
+    made.wait_for(lambda: any(blocked.glob("runs/*/config.yaml")))
+    (run_folder,) = blocked.glob("runs/*")
+    (run_folder / "checkpoints").mkdir(exist_ok=True)
+    (run_folder / "checkpoints" / "shards").write_text("in the way")
+    found["blocked"] = [made.end(60), made.errors()]
+    print(json.dumps(found))
+    '''
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("strategies")
+    (folder / "script.py").write_text(SCRIPT)
+    asked = json.dumps({"settings": SETTINGS, "refused": REFUSED})
+    done = subprocess.run(
+        [sys.executable, folder / "script.py", TESTS / "faults", folder, asked],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return {**json.loads(done.stdout), "folder": folder}
+
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its ranks")
+
+
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_split_weights_train_as_whole_ones_bit_by_bit(found, name):
+    assert found[name] == []
+
+
+def test_they_are_clipped_by_the_norm_of_all_gradients(found):
+    assert len(found["clipped"]) > 50
+    assert max(found["clipped"]) < 1e-5  # sums in another order
+
+
+@pytest.mark.parametrize("name", list(REFUSED))
+def test_what_needs_whole_weights_is_refused_in_a_line(found, name):
+    code, said = found[f"refused {name}"]
+    assert code == 2
+    assert "needs whole weights on each device, which FullyShardedStrategy splits" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["fsdp then ddp", "ddp then model_parallel"])
+def test_a_run_goes_on_under_another_strategy(found, name):
+    assert found[name] == []
+
+
+def test_checkpoints_in_parts_hold_the_same(found):
+    assert found["parts"] == []
+
+
+def test_parts_that_no_checkpoint_names_are_removed(found):
+    names = [Path(file).name for file in found["files"]]
+    assert {"best.ckpt", "last.ckpt"} <= set(names)
+    assert len(names) in (4, 6)  # two parts; or two each, where the best is not the last
+    assert sum(name.endswith("-of-00002.ckpt") for name in names) == len(names) - 2
+
+
+def test_a_rank_without_a_row_to_validate_waits_for_nobody(found):
+    assert found["few"][0] == 0, found["few"][1]
+
+
+def test_parts_that_cannot_be_written_end_the_run_in_a_line(found):
+    code, said = found["blocked"]
+    assert code == 2
+    assert "cannot be written" in said
