@@ -157,8 +157,9 @@ def main() -> int:
             flops.append(count.of(lengths))
             real, cells = real + int(lengths.sum()), cells + batch["input_ids"].numel()
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
-    print(f"{named}, torch {torch.__version__}, {args.batch_size} texts of {args.shortest} to")
-    print(f"{args.longest} tokens, {1 - real / cells:.0%} padding, {args.rounds} rounds")
+    texts = f"{args.batch_size} texts of {args.shortest} to {args.longest} tokens"
+    print(f"{named}, torch {torch.__version__}, {args.rounds} rounds")
+    print(f"{texts}, {1 - real / cells:.0%} padding")
     report(ways, flops, peaks[0].a_second if peaks else None, args.batch_size)
     return 0
 
