@@ -49,8 +49,6 @@ def test_an_encoder_without_position_embeddings_has_no_limit(config):
 
 def test_positions_counted_by_hand_are_those_that_an_encoder_takes_by_itself(family, tiny_backbone):
     model = build_encoder(str(tiny_backbone(family)), THREE).eval()
-    if family in ("deberta-v2", "mpnet"):
-        pytest.skip("its positions are relative to other tokens as well")
     ids = some_ids(9)
     positions = torch.arange(9).unsqueeze(0) + first_position(model.config)
     given = answer(model, ids, position_ids=positions)
