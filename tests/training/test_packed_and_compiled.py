@@ -198,7 +198,8 @@ SCRIPT = textwrap.dedent(
             return DataLoader(batches, batch_size=None)
 
 
-    for way in ({}, {"packed": True}, {"compiled": True}, {"packed": True, "compiled": True}):
+    ways = [{"packed": True}, {"compiled": True}, {"packed": True, "compiled": True}]
+    for way in ways if DEVICES > 1 else [{}]:
         L.seed_everything(1, verbose=False)
         module = Rows(
             BACKBONE,
@@ -230,7 +231,7 @@ SCRIPT = textwrap.dedent(
 
 @pytest.fixture(scope="module")
 def ranks(tiny_backbone, tmp_path_factory):
-    """A folder with the weights of each rank, after training alone and in a pair."""
+    """A folder with the weights of a plain process alone, and of each rank of a pair."""
     folder = tmp_path_factory.mktemp("ranks")
     script = folder / "script.py"
     script.write_text(SCRIPT)
