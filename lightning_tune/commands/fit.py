@@ -221,6 +221,7 @@ class TuneCLI(LightningCLI):
         """
         command = str(self.subcommand)
         config = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        _check_precision(config.get("precision"), config.get("accelerator"))
         self.datamodule.setup(None if command == "fit" else command)
         self.model.configure_model()
         self.model.check_length(self.datamodule.max_length)
@@ -367,6 +368,22 @@ def _run_name(command: str, args: Sequence[str]) -> str:
         if name in ("-c", "--config") and not overlay and config.parent.name != "trainer":
             return config.stem
     return command
+
+
+def _check_precision(precision: Any, accelerator: Any) -> None:
+    """Refuse fp16 on a CPU, for which Lightning takes bf16 instead, or trains to no good.
+
+    Raises:
+        ConfigError: naming the precisions that a CPU has.
+    """
+    import torch
+
+    fp16 = str(precision) in ("16", "16-mixed", "16-true")
+    if fp16 and (accelerator == "cpu" or not torch.accelerator.is_available()):
+        raise ConfigError(
+            f"trainer.precision={precision} is fp16, which a CPU does not train in; use "
+            "bf16-mixed or 32-true, or leave it out: what suits the machine is chosen."
+        )
 
 
 def _loggers(configured: Any, folder: Path, command: str) -> list[Any] | bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+from lightning_tune.models.compiled import padded_to_few
+from lightning_tune.models.packed import answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -22,11 +26,17 @@ class Classifier(nn.Module):
 
     Args:
         encoder: A transformers model for sequence classification.
+        packed: Whether it reads packed sequences in training; `pack_sequences` has seen it.
+        compiled: Whether its layers are compiled in training; `compile_layers` has seen it.
     """
 
-    def __init__(self, encoder: PreTrainedModel) -> None:
+    def __init__(
+        self, encoder: PreTrainedModel, *, packed: bool = False, compiled: bool = False
+    ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.packed = packed
+        self.compiled = compiled
 
     def forward(self, batch: Batch, embeddings: Tensor | None = None) -> Tensor:
         """Answer a batch.
@@ -45,9 +55,34 @@ class Classifier(nn.Module):
             inputs["input_ids"] = batch["input_ids"]
         else:
             inputs["inputs_embeds"] = embeddings
-        logits: Tensor = self.encoder(**inputs).logits.float()
+        logits = self._answer(inputs).float()
         window_of = batch.get("window_of")
         return logits if window_of is None else pool_windows(logits, window_of)
+
+    def _answer(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Return the logits of each sequence; packed and compiled in training only."""
+        if self.training and self.packed:
+            return answer(self.encoder, inputs)
+        if self.training and self.compiled:
+            inputs = padded_to_few(self.encoder, inputs)
+        logits: Tensor = self.encoder(**inputs).logits
+        return logits
+
+    @contextmanager
+    def weights_held(self) -> Iterator[None]:
+        """Answer such that the gradient at the embeddings alone costs no weight gradients.
+
+        Autograd leaves them out by itself, but a compiled backward pass yields all that the forward
+        pass was compiled for.
+        """
+        trained = [each for each in self.parameters() if self.compiled and each.requires_grad]
+        for each in trained:
+            each.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for each in trained:
+                each.requires_grad_(True)
 
     def embed(self, batch: Batch) -> Tensor:
         """Look the word embeddings up, [sequences, longest, width] float32."""

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.backbones import not_found, resolve
 from lightning_tune.models.checkpoints import PACKAGE_KEY, is_checkpoint, read_checkpoint
+from lightning_tune.models.family_names import DROPOUT_NAMES
 from lightning_tune.models.naming import is_head
 from lightning_tune.models.partial import BACKBONE_KEY, check_digest, completed, digest
 from lightning_tune.models.peft import Full, Tuning, as_tuning
@@ -50,17 +51,7 @@ class DropoutSettings:
                 )
 
 
-# What the families call the same thing.
-_DROPOUT_NAMES: Mapping[str, tuple[str, ...]] = {
-    "hidden": ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"),
-    "attention": ("attention_probs_dropout_prob", "attention_dropout"),
-    "classifier": ("classifier_dropout", "classifier_dropout_prob", "seq_classif_dropout"),
-}
 _DEBERTA = ("deberta", "deberta-v2")
-# Families whose first token has position padding_idx + 1.
-_COUNTS_FROM_PADDING = frozenset(
-    {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "mpnet"}
-)
 _PROBLEM_TYPE: Mapping[
     TaskKind,
     Literal["single_label_classification", "multi_label_classification", "regression"],
@@ -115,19 +106,6 @@ def architecture_of(model: PreTrainedModel) -> dict[str, Any]:
     return values
 
 
-def max_positions(config: PreTrainedConfig) -> int | None:
-    """Longest sequence that the encoder's position embeddings allow; None where there is no limit.
-
-    Rotary (ModernBERT) and relative positions (DeBERTa) have none.
-    """
-    positions = int(getattr(config, "max_position_embeddings", None) or 0)
-    rotary = getattr(config, "rope_parameters", None) is not None
-    if positions <= 0 or rotary or not getattr(config, "position_biased_input", True):
-        return None
-    counts_from_padding = config.model_type in _COUNTS_FROM_PADDING
-    return positions - int(config.pad_token_id or 0) - 1 if counts_from_padding else positions
-
-
 def start_at_base_rates(
     model: PreTrainedModel,
     kind: TaskKind,
@@ -170,11 +148,11 @@ def _prepare_config(config: PreTrainedConfig, labels: LabelSet, dropout: Dropout
     config.id2label = dict(enumerate(names))
     config.label2id = {name: index for index, name in enumerate(names)}
     config.problem_type = _PROBLEM_TYPE[labels.kind]
-    for kind in _DROPOUT_NAMES:
+    for kind in DROPOUT_NAMES:
         value = getattr(dropout, kind)
         if value is None:
             continue
-        known = [name for name in _DROPOUT_NAMES[kind] if hasattr(config, name)]
+        known = [name for name in DROPOUT_NAMES[kind] if hasattr(config, name)]
         if kind == "classifier" and config.model_type in _DEBERTA:
             known = ["cls_dropout"]  # its head reads what its config class does not declare
         if not known:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from lightning_tune.errors import CheckpointError
 from lightning_tune.models.checkpoints import PACKAGE_KEY
-from lightning_tune.models.encoder import max_positions, restore_encoder
+from lightning_tune.models.encoder import restore_encoder
+from lightning_tune.models.family_names import max_positions
 from lightning_tune.models.partial import BACKBONE_KEY
 from lightning_tune.models.peft import Full, as_tuning
 from lightning_tune.models.specs import describe_object

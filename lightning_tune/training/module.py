@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import lightning as L
 import torch
@@ -17,14 +17,16 @@ from torchmetrics import MetricCollection
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import PACKAGE_KEY
 from lightning_tune.models.classifier import Batch, Classifier
+from lightning_tune.models.compiled import compile_layers
 from lightning_tune.models.encoder import (
     DropoutSettings,
     architecture_of,
     build_encoder,
-    max_positions,
     start_at_base_rates,
 )
+from lightning_tune.models.family_names import max_positions
 from lightning_tune.models.fast import accelerate
+from lightning_tune.models.packed import check_device, pack_sequences
 from lightning_tune.models.partial import (
     BACKBONE_KEY,
     check_digest,
@@ -59,6 +61,9 @@ from lightning_tune.training.resuming import RESUME_KEY, Resuming
 from lightning_tune.training.stored import as_plain, as_settings, known_objective, read_architecture
 from lightning_tune.training.strategies import require_known, require_whole_weights
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
@@ -81,6 +86,8 @@ class TextClassifier(L.LightningModule):
         tuning: Which weights are trained, and what is added for it; null: all, as with Full.
         gradient_checkpointing: Whether to compute each layer again for the gradients instead of
             keeping what is inside: less memory, more time.
+        packed: Whether training steps compute on the real tokens alone, all sequences in one row.
+        compiled: Whether training steps run layers that torch.compile made, at a few lengths.
         main_metric: Metric that chooses the best epoch; null: accuracy (binary, multiclass),
             f1_macro (multilabel), spearman (regression).
         metrics: Metrics of your own by name, each a class_path and its init_args.
@@ -105,6 +112,8 @@ class TextClassifier(L.LightningModule):
         dropout: DropoutSettings = DropoutSettings(),  # noqa: B008 - frozen
         tuning: Tuning | None = None,
         gradient_checkpointing: bool = False,
+        packed: bool = False,
+        compiled: bool = False,
         main_metric: str | None = None,
         metrics: dict[str, MetricSpec | dict[str, Any]] | None = None,
         architecture: str | None = None,
@@ -128,6 +137,8 @@ class TextClassifier(L.LightningModule):
         self.dropout_settings = as_settings(DropoutSettings, dropout)
         self.tuning = as_tuning(tuning)
         self.gradient_checkpointing = gradient_checkpointing
+        self.packed = packed
+        self.compiled = compiled
         self.loss_settings.check(self.label_set)
         own = {name: as_settings(MetricSpec, spec) for name, spec in (metrics or {}).items()}
         collection = task_metrics.build_metrics(self.label_set, own)
@@ -153,6 +164,8 @@ class TextClassifier(L.LightningModule):
             "dropout": as_plain(self.dropout_settings),
             "tuning": describe_object(self.tuning, "tuning"),
             "gradient_checkpointing": gradient_checkpointing,
+            "packed": packed,
+            "compiled": compiled,
             "main_metric": main_metric,
             "metrics": {name: as_plain(spec) for name, spec in own.items()},
             "architecture": architecture,
@@ -186,13 +199,28 @@ class TextClassifier(L.LightningModule):
             self._digest = digest(self.backbone)
         if self.gradient_checkpointing:
             recompute_layers(encoder)
-        accelerate(encoder)
-        self.classifier = Classifier(encoder)
+        self._choose_steps(encoder)
+        self.classifier = Classifier(encoder, packed=self.packed, compiled=self.compiled)
         given = self.loss_settings.class_weights
         weights = given if isinstance(given, list) else None  # "auto" needs the data: on_fit_start
         self.loss = Loss(self.label_set.kind, self.loss_settings, weights)
         self.hparams["architecture"] = json.dumps(architecture_of(encoder), ensure_ascii=False)
         self.objective.check(self.classifier)
+
+    def _choose_steps(self, encoder: PreTrainedModel) -> None:
+        """Let training steps be packed or compiled, or those that are fastest on a CPU."""
+        if self.packed:
+            pack_sequences(encoder)
+        if self.compiled:
+            if self.objective.keeps_graph:
+                raise ConfigError(
+                    f"model.compiled=true: {type(self.objective).__name__} differentiates twice "
+                    "through one pass, which compiled layers cannot; use FGM or RDrop, or leave "
+                    "it out."
+                )
+            compile_layers(encoder)
+        if not (self.packed or self.compiled):
+            accelerate(encoder)
 
     def on_fit_start(self) -> None:
         """Put every module into training mode, as pretrained ones are not; ready the objective."""
@@ -232,12 +260,27 @@ class TextClassifier(L.LightningModule):
         require_known(self.trainer.strategy)
         if stage == "fit" and self.objective.needs_whole_weights:
             require_whole_weights(self.trainer, f"model.objective={type(self.objective).__name__}")
+        if stage == "fit":
+            self._check_steps()
         if stage == "fit" and self.optimizer_settings.name == "adafactor":
             require_whole_weights(self.trainer, "model.optimizer.name=adafactor")
         if wanted is not None:
             self.check_length(wanted)
         if stage == "fit":
             self._start_from_counts(data)
+
+    def _check_steps(self) -> None:
+        """Refuse packed or compiled steps where they cannot be; tell where they are no gain."""
+        device = self.trainer.strategy.root_device
+        if self.compiled:
+            require_whole_weights(self.trainer, "model.compiled=true")
+        if self.packed:
+            check_device(device)
+        if (self.packed or self.compiled) and device.type == "cpu":
+            logger.warning(
+                "model.packed and model.compiled are made for a GPU; on a CPU a training is faster "
+                "without them."
+            )
 
     def _start_from_counts(self, data: Any) -> None:
         """Weigh classes by their counts in train, and start the head at their base rates."""

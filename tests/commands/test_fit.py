@@ -463,3 +463,16 @@ def test_a_checkpoint_that_names_a_foreign_class_imports_nothing(
         message = _error(capsys, ["test", "--ckpt_path=bad.ckpt", "--data.test=test.csv"])
         assert "evil.Bad, which is not ours" in message
     assert not (work / "ran").exists()
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16-true", "16"])
+@pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+def test_fp16_on_a_cpu_is_one_line(work, fit_args, capsys, monkeypatch, precision, accelerator):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    flags = [f"--trainer.precision={precision}", f"--trainer.accelerator={accelerator}"]
+    assert main([*fit_args, *flags]) == 2
+    assert capsys.readouterr().err == (
+        f"error: trainer.precision={precision} is fp16, which a CPU does not train in; use "
+        "bf16-mixed or 32-true, or leave it out: what suits the machine is chosen.\n"
+    )
+    assert not (work / "runs").exists()

@@ -1,4 +1,4 @@
-"""What holds for every family: heads, precision, training mode, dropout, positions, rebuilding."""
+"""What holds for every family: heads, precision, training mode, dropout, rebuilding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from collections import Counter
 
 import pytest
 import torch
-from transformers import AutoModel, FunnelConfig, XLNetConfig
+from transformers import AutoModel
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.encoder import (
     DropoutSettings,
     architecture_of,
     build_encoder,
-    max_positions,
     start_at_base_rates,
 )
 from lightning_tune.models.naming import is_embedding, is_head, layer_index
@@ -29,7 +28,6 @@ TASKS = [
     (LabelSet("regression"), 1, "regression"),
 ]
 OFF = DropoutSettings(hidden=0.0, attention=0.0, classifier=0.0)
-UNLIMITED = ["deberta-v2", "modernbert"]  # positions: relative, rotary
 
 
 def some_ids(length=12, rows=2):
@@ -154,29 +152,6 @@ def test_a_rebuilt_encoder_takes_the_dropout_that_is_written_now(tiny_backbone):
     assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.4
     assert model.bert.encoder.layer[0].output.dropout.p == 0.1
     assert json.dumps(architecture) == before
-
-
-def test_the_longest_sequence_works_and_one_token_more_fails(family, tiny_backbone):
-    if family in UNLIMITED:
-        pytest.skip("its positions have no limit")
-    model = build_encoder(str(tiny_backbone(family)), THREE).eval()
-    limit = max_positions(model.config)
-    assert limit == 64
-    assert answer(model, some_ids(limit)).isfinite().all()
-    with pytest.raises((RuntimeError, IndexError)):
-        answer(model, some_ids(limit + 1))
-
-
-@pytest.mark.parametrize("family", UNLIMITED)
-def test_relative_and_rotary_positions_have_no_limit(family, tiny_backbone):
-    model = build_encoder(str(tiny_backbone(family)), THREE).eval()
-    assert max_positions(model.config) is None
-    assert answer(model, some_ids(200)).isfinite().all()
-
-
-@pytest.mark.parametrize("config", [FunnelConfig(), XLNetConfig()])
-def test_an_encoder_without_position_embeddings_has_no_limit(config):
-    assert max_positions(config) is None
 
 
 # By hand, from the models' own names: the head, and what of the body stands above the layers.

@@ -28,7 +28,7 @@ def accelerate(model: PreTrainedModel) -> None:
         for name, child in list(module.named_children()):
             kind = _faster_kind(child, module, model)
             if kind is not None:
-                setattr(module, name, _become(child, kind))
+                setattr(module, name, become(child, kind))
     use_cheap_attention(model)
 
 
@@ -48,7 +48,7 @@ def _faster_kind(
     return _fast_layer(type(child)) if in_a_stack else None
 
 
-def _become(module: nn.Module, kind: type[nn.Module]) -> nn.Module:
+def become(module: nn.Module, kind: type[nn.Module]) -> nn.Module:
     """Return an instance of a subclass of a module's class with the very same contents."""
     other = kind.__new__(kind)
     other.__dict__.update(module.__dict__)

@@ -73,6 +73,11 @@ class Objective(ABC):
         """
         return False
 
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether it differentiates one forward pass twice, which compiled layers cannot."""
+        return False
+
     @abstractmethod
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Compute the loss of a training step.

@@ -6,6 +6,7 @@ is relative to the size of these instead.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -45,8 +46,9 @@ class FGM(Adversarial):
             return Plain()(classifier, batch, loss)
         words = classifier.embed(batch)
         at = words.detach().requires_grad_()
-        logits = classifier(batch, at)
-        clean = loss(logits, batch)
+        with nullcontext() if self.clean_share else classifier.weights_held():
+            logits = classifier(batch, at)
+            clean = loss(logits, batch)
         total = words.new_zeros(())
         if self.clean_share:  # one backward pass for the direction and for the weights
             collected = CollectedGradients(classifier, words, scale=self.scale)

@@ -35,6 +35,11 @@ class FGMRDrop(Adversarial):
         super().__post_init__()
         require_weight("weight", self.weight)
 
+    @property
+    def keeps_graph(self) -> bool:
+        """The difference needs the graph of the pass that finds the direction."""
+        return bool(self.radius)
+
     def __call__(self, classifier: Classifier, batch: Batch, loss: Loss) -> tuple[Tensor, Tensor]:
         """Return the loss of both passes, and the logits of the clean texts."""
         words = classifier.embed(batch)

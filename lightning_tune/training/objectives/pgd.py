@@ -46,8 +46,14 @@ class PGD(Adversarial):
             return Plain()(classifier, batch, loss)
         words = classifier.embed(batch)
         ball = self.ball(classifier, batch)
+
+        def loss_at(at: Tensor) -> Tensor:
+            with classifier.weights_held():
+                found: Tensor = loss(classifier(batch, at), batch)
+            return found
+
         delta = climb(
-            lambda at: loss(classifier(batch, at), batch),
+            loss_at,
             words,
             ball.start(self.start, words),
             ball=ball,

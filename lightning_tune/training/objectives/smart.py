@@ -85,8 +85,13 @@ class SMART(Adversarial):
     ) -> Tensor:
         """Return how far the worst perturbation that is found moves the answers."""
         ball, still = self.ball(classifier, batch), logits.detach()
+
+        def change_at(at: Tensor) -> Tensor:
+            with classifier.weights_held():
+                return divergence(loss.kind, still, classifier(batch, at), batch)
+
         delta = climb(
-            lambda at: divergence(loss.kind, still, classifier(batch, at), batch),
+            change_at,
             words,
             ball.start("random", words),
             ball=ball,

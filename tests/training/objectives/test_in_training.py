@@ -195,7 +195,10 @@ def test_averaged_weights_move_once_a_step_of_the_optimizer(train, name):
     assert decorated.steps == run.trainer.global_step
 
 
-def test_gradients_that_were_handed_over_are_clipped_and_accumulated(train):
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_gradients_are_accumulated_and_clipped(train, name):
+    """Those that an objective took by itself and handed over too."""
+
     class Clipped(L.Callback):
         def __init__(self):
             self.norms = []
@@ -208,7 +211,7 @@ def test_gradients_that_were_handed_over_are_clipped_and_accumulated(train):
     seen, before = Clipped(), Watch()
     settings = {"gradient_clip_val": 1e-3, "accumulate_grad_batches": 2, "max_epochs": 1}
     train(
-        model={"objective": FreeLB()},
+        model={"objective": OBJECTIVES[name]()},
         callbacks=[seen, before],
         trainer=settings | {"precision": "bf16-mixed"},
     )
