@@ -18,12 +18,14 @@ SETTINGS = {
     "PGD": ["--model.objective=PGD"],
     "R-Drop": ["--model.objective=RDrop"],
     "LoRA": ["--model.tuning=LoRA", "--model.tuning.rank=2"],
+    "packed": ["--model.packed=true", "--model.dropout.attention=0"],
     "bf16": ["--trainer.precision=bf16-mixed", "--model.gradient_checkpointing=true"],
 }
 REFUSED = {
     "FGM": ["--model.objective=FGM"],
     "FreeLB": ["--model.objective=FreeLB"],
     "SMART": ["--model.objective=SMART"],
+    "model.compiled=true": ["--model.compiled=true"],
     "adafactor": ["--model.optimizer.name=adafactor"],
     "WeightAverage": ["--trainer.callbacks+=WeightAverage"],
 }
