@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +22,7 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.reports.records import Evaluation, flat_metrics
 from lightning_tune.training.loggers.never_fatal import never_fatal, one_line
 from lightning_tune.training.loggers.run_settings import run_settings
-from lightning_tune.training.loggers.wandb_server import check_server
+from lightning_tune.training.loggers.wandb_server import check_server, is_answering
 from lightning_tune.training.wandb_account import read_wandb_account
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"
 """The axis of all curves, as Lightning's own WandbLogger names it."""
+
+_LAST_WORDS = 12
+"""Seconds at most for what is left when the checkpoint is uploaded: curves, tables, the summary."""
+
+_SILENCE = 5
+"""Seconds without an answer after which a server is left."""
 
 
 class WandbRun(Logger):
@@ -48,7 +56,8 @@ class WandbRun(Logger):
         log_texts: Whether texts of the data may be recorded, in the table of predictions.
         log_checkpoint: Whether the best checkpoint becomes an artifact.
         timeout: Seconds to wait for the server before recording offline, above 0.
-        upload_timeout: Seconds to wait at the end for what is still to be uploaded, above 0.
+        upload_timeout: Seconds to wait at the end for the checkpoint to be uploaded, above 0; a
+            server that falls silent is left at once, and waits for its `wandb sync`.
 
     Raises:
         ConfigError: if a timeout is not above 0.
@@ -85,6 +94,7 @@ class WandbRun(Logger):
         self._run: Any = None  # a wandb.Run, or _Nothing
         self._offline_since = "offline: true" if offline else ""
         self._best: ModelCheckpoint | None = None
+        self._artifact: wandb.Artifact | None = None
         self._kept = ""
         self._exit_code = 0
 
@@ -158,7 +168,7 @@ class WandbRun(Logger):
             console="off",
             save_code=None if self.log_texts else False,
             init_timeout=timeout,
-            finish_timeout=self._upload_timeout,
+            finish_timeout=min(self._upload_timeout, _LAST_WORDS),
             finish_timeout_raises=True,
         )
         run = wandb.init(
@@ -250,7 +260,14 @@ class WandbRun(Logger):
         artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=metadata)
         kept = str(_second_name(path, Path(run.settings.sync_dir)))
         artifact.add_file(kept, name="best.ckpt", policy="immutable", skip_cache=True)
-        run.log_artifact(artifact, aliases=["best"])
+
+        def record() -> None:
+            self._artifact = run.log_artifact(artifact, aliases=["best"])
+
+        if run.offline:
+            record()
+        else:
+            self._while_answering(record)
 
     @rank_zero_only
     @never_fatal
@@ -261,6 +278,9 @@ class WandbRun(Logger):
             return
         atexit.unregister(self.close)
         upload = f"upload it with: wandb sync {run.settings.sync_dir}"
+        if self._artifact is not None and not run.offline:
+            with suppress(Exception):  # the end of the run says that not all was taken
+                self._while_answering(self._artifact.wait)
         try:
             run.finish(exit_code=self._exit_code)
         except Exception as err:
@@ -271,8 +291,35 @@ class WandbRun(Logger):
         else:
             print(f"W&B run          {run.url}")
 
+    def _while_answering(self, work: Callable[[], object]) -> None:
+        """Do what needs the server, as long as that answers: W&B's own waiting takes minutes.
+
+        Raises:
+            TimeoutError: if the server answers no more, or the upload's time is over.
+        """
+        account = read_wandb_account(os.environ)
+        failed: list[Exception] = []
+        thread = threading.Thread(target=_noting, args=(work, failed), daemon=True)
+        thread.start()
+        end = time.monotonic() + self._upload_timeout
+        thread.join(min(1.0, self._upload_timeout))
+        while thread.is_alive():
+            answers = account.proxied or is_answering(account.url, _SILENCE)
+            if not answers or time.monotonic() > end:
+                raise TimeoutError(f"{account.url} {'is slow' if answers else 'does not answer'}")
+            thread.join(1.0)
+        if failed:
+            raise failed[0]
+
     def _since(self) -> str:
         return f", since {self._offline_since}" if self._offline_since else ""
+
+
+def _noting(work: Callable[[], object], failed: list[Exception]) -> None:
+    try:
+        work()
+    except Exception as err:
+        failed.append(err)
 
 
 class _Nothing:

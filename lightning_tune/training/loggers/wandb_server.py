@@ -27,3 +27,18 @@ def check_server(url: str, timeout: float) -> None:
     except urllib.error.URLError as err:
         if not isinstance(err.reason, ssl.SSLError):  # W&B has certificates of its own
             raise
+
+
+def is_answering(url: str, timeout: float) -> bool:
+    """Whether a server answers a question, if only to refuse it; its front alone may live on."""
+    asked = urllib.request.Request(
+        f"{url}/graphql", b"{}", {"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        urllib.request.urlopen(asked, timeout=timeout).close()
+    except urllib.error.HTTPError as err:
+        err.close()
+        return err.code < 500
+    except OSError as err:
+        return isinstance(getattr(err, "reason", None), ssl.SSLError)
+    return True
