@@ -156,7 +156,6 @@ class TextDataModule(L.LightningDataModule):
         self.effective_batch = effective_batch
         self.use_batch_tokens(batch_tokens)
         self.max_length = max_length
-        self.allow_zero_length_dataloader_with_multiple_devices = True  # fewer texts than ranks
         self._label_set = LabelSet.from_dict(labels) if isinstance(labels, Mapping) else labels
         self._stores: dict[Split, TokenStore] = {}
         self._splits: dict[Split, TokenizedSplit] = {}
@@ -422,6 +421,11 @@ class TextDataModule(L.LightningDataModule):
         trainer = self.trainer
         on_cuda = trainer is not None and trainer.strategy.root_device.type == "cuda"
         sampler = self._sampler(name, settings, trainer)
+        if name != "train" and len(split) < sampler.num_replicas:  # a rank would skip, others wait
+            raise DataError(
+                f"data.{name} has {len(split)} rows, fewer than the {sampler.num_replicas} ranks: "
+                "each needs one; lower trainer.devices, or give more rows."
+            )
         if trainer is not None:
             sampler.set_epoch(
                 trainer.current_epoch

@@ -327,6 +327,23 @@ def test_ranks_epoch_and_device_come_from_the_trainer(make, files):
     assert loader.dataset[[0]]["input_ids"].shape[1] % 8 == 0
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_fewer_rows_than_ranks_are_refused_on_all_of_them(make, files, tmp_path, rank):
+    few = tmp_path / "few.csv"
+    few.write_text("text,label\nfine,yes\npoor,no\n")
+    dm = make(files["train"], str(few), test=str(few))
+    dm.setup("fit")
+    dm.setup("test")
+    dm.trainer = SimpleNamespace(
+        strategy=SimpleNamespace(root_device=torch.device("cpu")),
+        distributed_sampler_kwargs={"num_replicas": 3, "rank": rank},
+        current_epoch=0,
+    )
+    for name in ("val", "test"):
+        with pytest.raises(DataError, match=rf"data\.{name} has 2 rows, fewer than the 3 ranks"):
+            getattr(dm, f"{name}_dataloader")()
+
+
 def test_class_counts_are_those_of_the_training_examples(make, files):
     dm = make(files["train"], val_share=0.2)
     counts, rows = dm.class_counts()

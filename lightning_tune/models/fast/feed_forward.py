@@ -53,7 +53,8 @@ class FeedForwardBlock(torch.autograd.Function):
         normed, saved = add_norm(rows, out, norm_w, norm_b, shape.hidden_dropout, shape.eps)
         ctx.shape, ctx.given = shape, x.dtype
         ctx.save_for_backward(rows, inner, active, up, down, norm_w, norm_b, *saved)
-        return normed.view(x.shape)
+        # no view: hooks on a layer's output (FSDP's) warn of changes in place of one
+        return torch.ops.aten._unsafe_view(normed, x.shape)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
