@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tune.commands.settings import Setting
+from lightning_tune.data.datamodule import MACHINE
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import (
     PACKAGE_KEY,
@@ -138,7 +139,8 @@ def parser_defaults(
     for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs if spec)):
         if class_path not in words:
             require_known_class(class_path)
+    data = {name: value for name, value in ours.get("data", {}).items() if name not in MACHINE}
     return {
         "model": {"class_path": ours["class_path"], "init_args": model},
-        "data": {"init_args": ours.get("data", {})},
+        "data": {"init_args": data},
     }

@@ -7,6 +7,7 @@ a connection that appears shows that something was executed.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -189,9 +190,7 @@ MADE: dict[str, Callable[[Place], None]] = {
     ),
     "a call in the arguments of a call": lambda at: at.save(state_dict=Calls(print, [at.call])),
     "a call in the state of an object": lambda at: at.save(optimizer_states=Holds(at.call)),
-    "getattr that leads to a call": lambda at: at.save(
-        loops=Calls(getattr, os, "system"), state_dict=at.call
-    ),
+    "an import of a module": lambda at: at.save(loops=Calls(importlib.import_module, EVIL)),
     "a pickle within the loader of storages": _nested_load,
     "a plain pickle": _old_format,
     "a TorchScript program": _script,
@@ -268,6 +267,8 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
             said = made.errors()
             if at.canary.exists() or asked:
                 faults.append(f"{command}: {'executed' if at.canary.exists() else 'asked'}")
+                if at.canary.is_dir():
+                    shutil.rmtree(at.canary)
                 at.canary.unlink(missing_ok=True)
                 asked.clear()
             if code not in (0, 2, 4) or "Traceback" in said:

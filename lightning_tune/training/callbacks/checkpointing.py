@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from lightning_tune.errors import CheckpointError
 from lightning_tune.models.checkpoints import assembled, check_whole, read_checkpoint
 from lightning_tune.models.sealing import SealingWriter
 from lightning_tune.tables import replace_file
@@ -57,7 +58,10 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         if "://" in str(path) or not Path(path).is_file():
             return super().load_checkpoint(path, map_location, weights_only)
         check_whole(Path(path))
-        checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        try:
+            checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        except RuntimeError as err:  # what it claims is not what it holds
+            raise CheckpointError(f"checkpoint '{path}' cannot be read: {err}.") from err
         return assembled(checkpoint, Path(path))  # type: ignore[no-any-return]
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.reports.records import Evaluation, flat_metrics
 from lightning_tune.training.loggers.never_fatal import never_fatal, one_line
 from lightning_tune.training.loggers.run_settings import run_settings
-from lightning_tune.training.loggers.wandb_server import check_server, is_answering
+from lightning_tune.training.loggers.wandb_server import check_server, end_service, is_answering
 from lightning_tune.training.wandb_account import read_wandb_account
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ class WandbRun(Logger):
         self._offline_since = "offline: true" if offline else ""
         self._best: ModelCheckpoint | None = None
         self._artifact: wandb.Artifact | None = None
+        self._is_lost = False  # a server that fell silent
         self._kept = ""
         self._exit_code = 0
 
@@ -239,13 +240,22 @@ class WandbRun(Logger):
     @rank_zero_only
     @never_fatal
     def finalize(self, status: str) -> None:
-        """Add the best checkpoint as an artifact; end the run where training failed."""
-        run = self._run
-        if self._best is not None and self.log_checkpoint and run is not None and not run.disabled:
-            self._log_checkpoint(self._best, run, status)
-        self._best = None
+        """Add the best checkpoint as an artifact; end the run where training failed.
+
+        A server that fell silent in training is left here: what follows would wait for it.
+        """
+        run, best, self._best = self._run, self._best, None
         if status == "failed":
             self._exit_code = 1
+        if run is None or run.disabled:
+            return
+        if not run.offline and not _is_answering():
+            self._is_lost = True
+            self.close()
+            self._run = _Nothing()
+        elif best is not None and self.log_checkpoint:
+            self._log_checkpoint(best, run, status)
+        if status == "failed":
             self.close()
 
     def _log_checkpoint(self, best: ModelCheckpoint, run: wandb.Run, status: str) -> None:
@@ -278,11 +288,8 @@ class WandbRun(Logger):
             return
         atexit.unregister(self.close)
         upload = f"upload it with: wandb sync {run.settings.sync_dir}"
-        if self._artifact is not None and not run.offline:
-            with suppress(Exception):  # the end of the run says that not all was taken
-                self._while_answering(self._artifact.wait)
         try:
-            run.finish(exit_code=self._exit_code)
+            self._finish(run)
         except Exception as err:
             print(f"W&B did not take everything ({one_line(err)}); {upload}")
             return
@@ -291,28 +298,47 @@ class WandbRun(Logger):
         else:
             print(f"W&B run          {run.url}")
 
+    def _finish(self, run: wandb.Run) -> None:
+        finish = partial(run.finish, exit_code=self._exit_code)
+        if run.offline:
+            finish()
+            return
+        try:
+            if self._artifact is not None:
+                self._while_answering(self._artifact.wait)
+            self._while_answering(finish)
+        except TimeoutError:
+            end_service()
+            raise
+
     def _while_answering(self, work: Callable[[], object]) -> None:
         """Do what needs the server, as long as that answers: W&B's own waiting takes minutes.
 
         Raises:
             TimeoutError: if the server answers no more, or the upload's time is over.
         """
-        account = read_wandb_account(os.environ)
         failed: list[Exception] = []
         thread = threading.Thread(target=_noting, args=(work, failed), daemon=True)
         thread.start()
         end = time.monotonic() + self._upload_timeout
         thread.join(min(1.0, self._upload_timeout))
         while thread.is_alive():
-            answers = account.proxied or is_answering(account.url, _SILENCE)
-            if not answers or time.monotonic() > end:
-                raise TimeoutError(f"{account.url} {'is slow' if answers else 'does not answer'}")
+            if time.monotonic() > end:
+                raise TimeoutError("the upload's time is over")
+            if self._is_lost or not _is_answering():
+                raise TimeoutError("the server does not answer")
             thread.join(1.0)
         if failed:
             raise failed[0]
 
     def _since(self) -> str:
         return f", since {self._offline_since}" if self._offline_since else ""
+
+
+def _is_answering() -> bool:
+    """Whether the account's server answers; behind a proxy it is not asked."""
+    account = read_wandb_account(os.environ)
+    return account.proxied or is_answering(account.url, _SILENCE)
 
 
 def _noting(work: Callable[[], object], failed: list[Exception]) -> None:

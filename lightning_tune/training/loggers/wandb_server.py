@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 
 def check_server(url: str, timeout: float) -> None:
@@ -42,3 +43,19 @@ def is_answering(url: str, timeout: float) -> bool:
     except OSError as err:
         return isinstance(getattr(err, "reason", None), ssl.SSLError)
     return True
+
+
+def end_service() -> None:
+    """End W&B's own process: at exit this one would wait until it has given up on its server.
+
+    What was recorded is on the disk by then, for `wandb sync`.
+    """
+    import wandb
+
+    connection = wandb.setup()._connection
+    service = None if connection is None else connection._proc
+    if service is not None:
+        service._process.kill()
+        service.join()
+        with suppress(Exception, SystemExit):  # W&B exits as its service did
+            wandb.teardown()
