@@ -124,12 +124,18 @@ def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int
 
 
 def parser_defaults(
-    checkpoint: Mapping[str, Any], settings: Sequence[Setting]
+    checkpoint: Mapping[str, Any], settings: Sequence[Setting], needed: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Return a checkpoint's settings of model and data as defaults of the parser.
 
+    Args:
+        checkpoint: What was read.
+        settings: What the user named.
+        needed: The splits that will be opened.
+
     Raises:
-        CheckpointError: if it names a class that is neither ours nor the user's own word.
+        CheckpointError: if it names a class that is neither ours nor the user's own word, or a
+            URL that the user has not named.
     """
     ours = checkpoint[PACKAGE_KEY]
     model = dict(checkpoint["hyper_parameters"])
@@ -140,7 +146,20 @@ def parser_defaults(
         if class_path not in words:
             require_known_class(class_path)
     data = {name: value for name, value in ours.get("data", {}).items() if name not in MACHINE}
+    _check_near(data, needed, {setting.key for setting in settings})
     return {
         "model": {"class_path": ours["class_path"], "init_args": model},
         "data": {"init_args": data},
     }
+
+
+def _check_near(data: Mapping[str, Any], needed: Sequence[str], named: set[str]) -> None:
+    """Refuse to fetch what a checkpoint alone names."""
+    for split in needed:
+        value = data.get(split)
+        parts = value if isinstance(value, list | tuple) else [value]
+        if f"data.{split}" not in named and any("://" in str(part) for part in parts):
+            raise CheckpointError(
+                f"the checkpoint names the URL {value!r} as data.{split}, and nothing is fetched "
+                f"that you have not named; if you trust it, give --data.{split}={value}."
+            )

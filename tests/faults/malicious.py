@@ -30,7 +30,7 @@ from world import Run, World
 
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 
-MEMORY = 16 * 2**30  # bytes of address space: a claim of more has to fail, not to fill the machine
+MEMORY = 8 * 2**30  # bytes of address space: a claim of more has to fail, not to fill the machine
 EVIL = "evil_module"
 
 
@@ -215,7 +215,7 @@ MADE: dict[str, Callable[[Place], None]] = {
         auto_map={"AutoModelForSequenceClassification": f"{EVIL}.Evil"},
         _name_or_path=f"{at.url}/encoder",
     ),
-    "a huge encoder": lambda at: _architecture(at, hidden_size=2**22, intermediate_size=2**24),
+    "a huge encoder": lambda at: _architecture(at, hidden_size=2**32, intermediate_size=2**34),
     "a billion labels": lambda at: at.ours(
         labels={**at.good[PACKAGE_KEY]["labels"], "names": ["a"] * 2 + ["b"] * 10**6}
     ),
