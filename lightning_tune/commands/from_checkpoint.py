@@ -88,13 +88,21 @@ def chosen_classes(path: str) -> list[Setting]:
     named = {"model.class_path": checkpoint[PACKAGE_KEY]["class_path"]}
     for key in ("objective", "tuning"):
         spec = checkpoint["hyper_parameters"].get(key)
-        named |= {f"model.{key}.class_path": spec["class_path"]} if spec else {}
+        named |= {f"model.{key}.class_path": _class_of(spec, key)} if spec else {}
     found = []
     for key, class_path in named.items():
         with suppress(CheckpointError):  # told later, unless the user names another
             require_known_class(class_path)
             found.append(Setting(key, class_path, path))
     return found
+
+
+def _class_of(spec: Any, what: str) -> str:
+    if not (isinstance(spec, Mapping) and isinstance(spec.get("class_path"), str)):
+        raise CheckpointError(
+            f"the checkpoint's {what} is {spec!r:.80}, no class with its settings; it was changed."
+        )
+    return str(spec["class_path"])
 
 
 class FinishedError(ConfigError):
@@ -141,8 +149,10 @@ def parser_defaults(
     model = dict(checkpoint["hyper_parameters"])
     del model["labels"]  # linked from the data
     words = {str(setting.value) for setting in settings}
-    specs = [model["objective"], model.get("tuning"), *(model["metrics"] or {}).values()]
-    for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs if spec)):
+    specs = {"objective": model["objective"], "tuning": model.get("tuning")}
+    specs |= model["metrics"] or {}
+    named = [_class_of(spec, what) for what, spec in specs.items() if spec]
+    for class_path in (ours["class_path"], *named):
         if class_path not in words:
             require_known_class(class_path)
     data = {name: value for name, value in ours.get("data", {}).items() if name not in MACHINE}

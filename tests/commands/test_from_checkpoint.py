@@ -188,3 +188,16 @@ def test_a_checkpoint_does_not_say_where_to_write():
     stored = content()
     stored[PACKAGE_KEY]["data"] |= {"cache_dir": "/elsewhere", "num_workers": 99}
     assert parser_defaults(stored, [])["data"]["init_args"] == {"max_length": 16}
+
+
+@pytest.mark.parametrize(
+    "spec", ["http://host/a.yaml", ["a"], {"init_args": {}}, {"class_path": 3}]
+)
+def test_what_is_no_class_is_refused(tmp_path, spec):
+    stored = content()
+    stored["hyper_parameters"]["objective"] = spec
+    with pytest.raises(CheckpointError, match="the checkpoint's objective is .* no class with its"):
+        parser_defaults(stored, [])
+    torch.save(stored, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="no class with its settings"):
+        chosen_classes(str(tmp_path / "a.ckpt"))

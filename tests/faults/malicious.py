@@ -245,9 +245,8 @@ COMMANDS = (
 
 
 def keys(count: int) -> list[str]:
-    """Return the names of the trials."""
-    del count  # all
-    return list(MADE)
+    """Return the names of the trials: so many of the files, spread over all."""
+    return list(MADE)[:: max(1, len(MADE) // count)]
 
 
 def run(key: str, work: Path, *, cold: bool) -> Outcome:
