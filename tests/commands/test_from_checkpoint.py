@@ -196,7 +196,7 @@ def test_a_checkpoint_does_not_say_where_to_write():
 def test_what_is_no_class_is_refused(tmp_path, spec):
     stored = content()
     stored["hyper_parameters"]["objective"] = spec
-    with pytest.raises(CheckpointError, match=r"the checkpoint's objective is .* no class with its"):
+    with pytest.raises(CheckpointError, match=r"the checkpoint's objective is .* no class with"):
         parser_defaults(stored, [])
     torch.save(stored, tmp_path / "a.ckpt")
     with pytest.raises(CheckpointError, match="no class with its settings"):
