@@ -19,7 +19,8 @@ from lightning_tune.commands.settings import shipped_configs
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 
 TRACKERS = ("tensorboard", "wandb")
-OVERLAYS = (*TRACKERS, "robust", "trainer/ddp")  # for any run: they train nothing by themselves
+# For any run: they train nothing by themselves.
+OVERLAYS = (*TRACKERS, "robust", "trainer/ddp", "trainer/fsdp")
 RECIPES = sorted(shipped_configs().keys() - set(OVERLAYS))
 
 GOOD = ("great", "love", "best", "good")
@@ -285,12 +286,13 @@ def test_an_overlay_adds_its_logger_to_a_recipe(overlay, work, capsys):
     assert not (work / "runs").exists()
 
 
+@pytest.mark.parametrize("overlay", ["trainer/ddp", "trainer/fsdp"])
 def test_the_settings_of_several_devices_train_two_ranks_and_find_their_runs_again(
-    work, tiny_backbone
+    work, tiny_backbone, overlay
 ):
     words = [
         *("-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "lightning_tune", "fit"),
-        *("--data.train=builtin:support", "-c", "trainer/ddp", "--data.max_length=16"),
+        *("--data.train=builtin:support", "-c", overlay, "--data.max_length=16"),
         f"--model.backbone={tiny_backbone('bert')}",
         *("--trainer.accelerator=cpu", "--trainer.devices=2", "--trainer.limit_train_batches=3"),
         *("--trainer.limit_val_batches=2", "--ckpt_path=auto"),

@@ -90,6 +90,14 @@ QUIET = (
     r".*exists and is not empty. Previous log files.*",  # MetricsCSV keeps them
 )
 
+OPENED = {
+    "fit": ("train", "val", "test", "predict"),
+    "validate": ("train", "val"),
+    "test": ("test",),
+    "predict": ("predict",),
+}
+"""The splits that a command may open."""
+
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_epochs": 3,
     "default_root_dir": "runs",
@@ -163,6 +171,8 @@ class TuneCLI(LightningCLI):
         self.subcommands = lambda: {command: SKIPPED[command]}  # type: ignore[method-assign]
         self.checkpoint = checkpoint
         self.stored = read_checkpoint(checkpoint) if checkpoint else None
+        self.command = command
+        self.resumed = run_config(checkpoint) if checkpoint and command == "fit" else []
         self.run_name = _run_name(command, args)
         self.dry = False
         super().__init__(
@@ -186,7 +196,8 @@ class TuneCLI(LightningCLI):
             "data": {"class_path": f"{TextDataModule.__module__}.{TextDataModule.__qualname__}"},
         }
         if self.stored is not None:
-            stored = parser_defaults(self.stored, TuneParser.settings)
+            named = [*TuneParser.settings, *given(self.resumed)]
+            stored = parser_defaults(self.stored, named, OPENED[self.command])
             defaults = {"model": stored["model"], "data": defaults["data"] | stored["data"]}
         parser.set_defaults(defaults)
         parser.link_arguments("data.label_set", "model.init_args.labels", apply_on="instantiate")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tune.commands.settings import Setting
+from lightning_tune.data.datamodule import MACHINE
 from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.checkpoints import (
     PACKAGE_KEY,
@@ -87,13 +88,21 @@ def chosen_classes(path: str) -> list[Setting]:
     named = {"model.class_path": checkpoint[PACKAGE_KEY]["class_path"]}
     for key in ("objective", "tuning"):
         spec = checkpoint["hyper_parameters"].get(key)
-        named |= {f"model.{key}.class_path": spec["class_path"]} if spec else {}
+        named |= {f"model.{key}.class_path": _class_of(spec, key)} if spec else {}
     found = []
     for key, class_path in named.items():
         with suppress(CheckpointError):  # told later, unless the user names another
             require_known_class(class_path)
             found.append(Setting(key, class_path, path))
     return found
+
+
+def _class_of(spec: Any, what: str) -> str:
+    if not (isinstance(spec, Mapping) and isinstance(spec.get("class_path"), str)):
+        raise CheckpointError(
+            f"the checkpoint's {what} is {spec!r:.80}, no class with its settings; it was changed."
+        )
+    return str(spec["class_path"])
 
 
 class FinishedError(ConfigError):
@@ -123,22 +132,44 @@ def check_not_finished(checkpoint: Mapping[str, Any], path: str, max_epochs: int
 
 
 def parser_defaults(
-    checkpoint: Mapping[str, Any], settings: Sequence[Setting]
+    checkpoint: Mapping[str, Any], settings: Sequence[Setting], needed: Sequence[str] = ()
 ) -> dict[str, dict[str, Any]]:
     """Return a checkpoint's settings of model and data as defaults of the parser.
 
+    Args:
+        checkpoint: What was read.
+        settings: What the user named.
+        needed: The splits that will be opened.
+
     Raises:
-        CheckpointError: if it names a class that is neither ours nor the user's own word.
+        CheckpointError: if it names a class that is neither ours nor the user's own word, or a
+            URL that the user has not named.
     """
     ours = checkpoint[PACKAGE_KEY]
     model = dict(checkpoint["hyper_parameters"])
     del model["labels"]  # linked from the data
     words = {str(setting.value) for setting in settings}
-    specs = [model["objective"], model.get("tuning"), *(model["metrics"] or {}).values()]
-    for class_path in (ours["class_path"], *(spec["class_path"] for spec in specs if spec)):
+    specs = {"objective": model["objective"], "tuning": model.get("tuning")}
+    specs |= model["metrics"] or {}
+    named = [_class_of(spec, what) for what, spec in specs.items() if spec]
+    for class_path in (ours["class_path"], *named):
         if class_path not in words:
             require_known_class(class_path)
+    data = {name: value for name, value in ours.get("data", {}).items() if name not in MACHINE}
+    _check_near(data, needed, {setting.key for setting in settings})
     return {
         "model": {"class_path": ours["class_path"], "init_args": model},
-        "data": {"init_args": ours.get("data", {})},
+        "data": {"init_args": data},
     }
+
+
+def _check_near(data: Mapping[str, Any], needed: Sequence[str], named: set[str]) -> None:
+    """Refuse to fetch what a checkpoint alone names."""
+    for split in needed:
+        value = data.get(split)
+        parts = value if isinstance(value, list | tuple) else [value]
+        if f"data.{split}" not in named and any("://" in str(part) for part in parts):
+            raise CheckpointError(
+                f"the checkpoint names the URL {value!r} as data.{split}, and nothing is fetched "
+                f"that you have not named; if you trust it, give --data.{split}={value}."
+            )

@@ -41,7 +41,8 @@ from lightning_tune.tables.caches import cache_folder
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test", "predict")
 _SHOWN = 5  # rows or labels in a message
-_MACHINE = ("labels", "tokenizer", "cache_dir", "num_workers")  # not for a checkpoint's settings
+MACHINE = ("labels", "tokenizer", "cache_dir", "num_workers")
+"""Settings that are not a checkpoint's to keep or to give."""
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +223,7 @@ class TextDataModule(L.LightningDataModule):
 
     def travelling(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the data: tokenizer and settings, as plain values."""
-        settings = {name: value for name, value in self._settings.items() if name not in _MACHINE}
+        settings = {name: value for name, value in self._settings.items() if name not in MACHINE}
         settings["format"] = dataclasses.asdict(settings["format"])
         settings["seed"] = self.seed
         return {"tokenizer": self.loaded_tokenizer.to_dict(), "data": settings}

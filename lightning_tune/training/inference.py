@@ -160,7 +160,14 @@ def load(path: str | Path, *, backbone: str | None = None) -> LoadedClassifier:
         settings_of_module.pop(training_only)
     if backbone is not None:
         settings_of_module["backbone"] = backbone
-    module = _module_class(ours["class_path"])(**settings_of_module)
+    kind = _module_class(ours["class_path"])
+    try:
+        module = kind(**settings_of_module)
+    except TypeError as err:
+        raise CheckpointError(
+            f"checkpoint {str(path)!r} has settings that {kind.__name__} does not take ({err}); it "
+            "was made by another version, or changed."
+        ) from err
     module.configure_model()
     module.load_state_dict(module.whole_weights(checkpoint))
     return answering(module, ours)

@@ -45,6 +45,7 @@ from lightning_tune.training.allocator import keep_freed_memory
 from lightning_tune.training.callbacks.weight_average import without_average
 from lightning_tune.training.clipping import clip_step, is_scaled
 from lightning_tune.training.divergence import StepWatch
+from lightning_tune.training.failures import is_out_of_memory
 from lightning_tune.training.losses import Loss, LossSettings, auto_weights
 from lightning_tune.training.metrics import MetricSpec
 from lightning_tune.training.objectives import FitContext, Objective, Plain
@@ -188,13 +189,21 @@ class TextClassifier(L.LightningModule):
         """Build the encoder from the backbone or from a checkpoint's architecture."""
         if hasattr(self, "classifier"):
             return
-        encoder = build_encoder(
-            self.backbone,
-            self.label_set,
-            architecture=read_architecture(self._architecture),
-            dropout=self.dropout_settings,
-            tuning=self.tuning,
-        )
+        try:
+            encoder = build_encoder(
+                self.backbone,
+                self.label_set,
+                architecture=read_architecture(self._architecture),
+                dropout=self.dropout_settings,
+                tuning=self.tuning,
+            )
+        except (RuntimeError, MemoryError) as err:
+            if not is_out_of_memory(err):
+                raise
+            raise ConfigError(
+                f"the encoder {self.backbone!r} does not fit into this machine's memory; choose a "
+                "smaller one."
+            ) from err
         if self.tuning.partial:
             self._digest = digest(self.backbone)
         if self.gradient_checkpointing:

@@ -43,6 +43,10 @@ class Position:
     batches: int
 
 
+EPOCH_DONE = Position("epoch_done", 0)
+"""After a whole epoch."""
+
+
 class Resuming:
     """What one module needs to be resumed exactly, and to resume."""
 
@@ -101,7 +105,7 @@ class Resuming:
             return
         again = ours["point"] != "epoch_done"
         if again:  # the epoch's batches are others now
-            settle(trainer, checkpoint["loops"]["fit_loop"], Position("epoch_done", 0))
+            settle(trainer, checkpoint["loops"]["fit_loop"], EPOCH_DONE)
             self._loaded["point"] = "epoch_done"
         _tell_other_order(differs, int(ours["epoch"]), again)
 
@@ -131,11 +135,11 @@ def position_of(trainer: L.Trainer) -> Position:
     """Return where training stands, counting a batch whose hooks still run as done."""
     epochs: Any = trainer.fit_loop.epoch_progress.current
     if epochs.processed == epochs.ready:
-        return Position("epoch_done", 0)
+        return EPOCH_DONE
     progress: Any = trainer.fit_loop.epoch_loop.batch_progress.current
     batches = int(progress.processed)
     if batches == 0:
-        return Position("epoch_done", 0)
+        return EPOCH_DONE
     due = validates_after(trainer, batches) and not _validated(trainer)
     return Position("validation_due" if due else "in_epoch", batches)
 

@@ -11,6 +11,7 @@ import lightning as L
 import torch
 from lightning.pytorch.strategies import (
     DDPStrategy,
+    DeepSpeedStrategy,
     FSDPStrategy,
     ModelParallelStrategy,
     SingleDeviceStrategy,
@@ -209,13 +210,21 @@ def chosen_strategy(strategy: Any) -> Any:
 
 
 def require_known(strategy: Any) -> None:
-    """Refuse the strategies whose place ours takes.
+    """Refuse the strategies whose place ours takes, installed or not.
 
     Raises:
         ConfigError: naming ours.
     """
     if isinstance(strategy, FullyShardedStrategy):
         return
+    named = strategy if isinstance(strategy, str) else ""
+    if named.lower().startswith("deepspeed") or isinstance(strategy, DeepSpeedStrategy):
+        raise ConfigError(
+            f"trainer.strategy={named or type(strategy).__name__} writes a folder of files for a "
+            "checkpoint, not whole or not at all, which `test`, `export` and other strategies do "
+            "not read; use trainer.strategy=fsdp, which splits weights, gradients and optimizer "
+            "state as its stage 3 does."
+        )
     if isinstance(strategy, FSDPStrategy | ModelParallelStrategy):
         raise ConfigError(
             f"trainer.strategy={type(strategy).__name__} writes checkpoints that are not whole or "

@@ -4,8 +4,8 @@
     python tests/benchmarks/saving.py --config sst2 --data.train FOLDER/train.tsv …
 
 Runs one `fit` in this process and times, within it, all writing of checkpoints (the best and the
-last), what is noted before each step, and what is asked after it. Shares of one run hold on a
-machine that others use too. Every epoch is saved, so that a short run pays more than a long one.
+last), copying of a best one that is written later, what is noted before each step, and what is
+asked after it. Shares of one run hold on a machine that others use too.
 """
 
 from __future__ import annotations
@@ -20,12 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from lightning_tune.cli import main as command_line
-from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointIO
+from lightning_tune.training.callbacks.checkpointing import (
+    BestCheckpoint,
+    WholeFileCheckpointIO,
+)
 from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.module import TextClassifier
 
 TIMED = {
     "writing checkpoints": (WholeFileCheckpointIO, "save_checkpoint"),
+    "copying a best one": (BestCheckpoint, "on_train_batch_start"),
     "noting where a step begins": (TextClassifier, "on_train_batch_start"),
     "asking after a step": (LastCheckpoint, "on_train_batch_end"),
 }

@@ -168,3 +168,36 @@ def test_a_run_without_its_report_is_resumed_to_make_it(tmp_path):
     (tmp_path / "a" / "report.html").touch()
     with pytest.raises(FinishedError, match="nothing is left to do"):
         check_not_finished(content(), str(last), 3)
+
+
+FAR = "http://host/rows.csv"
+
+
+@pytest.mark.parametrize("value", [FAR, ["rows.csv", FAR]])
+def test_a_url_that_only_a_checkpoint_names_is_not_fetched(value):
+    stored = content()
+    stored[PACKAGE_KEY]["data"]["test"] = value
+    with pytest.raises(CheckpointError, match="nothing is fetched that you have not named"):
+        parser_defaults(stored, [], ["test"])
+    assert parser_defaults(stored, [], ["predict"])["data"]["init_args"]["test"] == value
+    named = [Setting("data.test", FAR, "--data.test")]
+    assert parser_defaults(stored, named, ["test"])["data"]["init_args"]["test"] == value
+
+
+def test_a_checkpoint_does_not_say_where_to_write():
+    stored = content()
+    stored[PACKAGE_KEY]["data"] |= {"cache_dir": "/elsewhere", "num_workers": 99}
+    assert parser_defaults(stored, [])["data"]["init_args"] == {"max_length": 16}
+
+
+@pytest.mark.parametrize(
+    "spec", ["http://host/a.yaml", ["a"], {"init_args": {}}, {"class_path": 3}]
+)
+def test_what_is_no_class_is_refused(tmp_path, spec):
+    stored = content()
+    stored["hyper_parameters"]["objective"] = spec
+    with pytest.raises(CheckpointError, match=r"the checkpoint's objective is .* no class with"):
+        parser_defaults(stored, [])
+    torch.save(stored, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="no class with its settings"):
+        chosen_classes(str(tmp_path / "a.ckpt"))

@@ -26,7 +26,7 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
     del cold  # no process of its own
     logging.getLogger("lightning_tune").setLevel(logging.ERROR)
     began = time.monotonic()
-    whole = _whole(work)
+    whole = whole_checkpoint(work)
     root = work / "damage"
     folder = root / "run" / "checkpoints"
     shutil.rmtree(root, ignore_errors=True)
@@ -51,7 +51,8 @@ def run(key: str, work: Path, *, cold: bool) -> Outcome:
     return Outcome(good, time.monotonic() - began, "" if good else f"byte {place}: {used} was used")
 
 
-def _whole(work: Path) -> Path:
+def whole_checkpoint(work: Path) -> Path:
+    """Return the last checkpoint of a short run; it is made once."""
     folder = work / "whole"
     found = list(folder.glob("runs/*/checkpoints/last.ckpt"))
     if not found:

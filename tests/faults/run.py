@@ -28,6 +28,9 @@ ROWS = {
     "ranks": ("kill -9 or SIGSTOP of a rank; timeout 10 s", 20),
     "relentless": ("killed every 20 to 60 s until done", 1),
     "damage": ("a damaged checkpoint", 1000),
+    "trackers": ("a tracker fails in 7 ways; the end comes within 30 s", 1),
+    "stopping": ("early stopping, cut and resumed, 1 and 2 ranks, 4 task kinds", 1),
+    "malicious": ("a malicious checkpoint, through all nine ways to read one", 35),
 }
 HEADING = "| fault | trials | wrong | median s | 99 % s |\n|---|---:|---:|---:|---:|"
 

@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 RUN = Path(__file__).parent / "run.py"
-TRIALS = {"damage": 100, "kills": 6, "stops": 1, "resumes": 1, "ranks": 2, "saves": 1}
+TRIALS = {
+    "damage": 100,
+    "kills": 6,
+    "stops": 1,
+    "resumes": 1,
+    "ranks": 2,
+    "saves": 1,
+    "malicious": 4,
+}
 
 
 @pytest.mark.parametrize("row", list(TRIALS))

@@ -10,15 +10,18 @@ import csv
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,6 +37,12 @@ from lightning_tune.models.checkpoints import read_checkpoint  # noqa: E402
 
 TIMEOUT = 120.0
 WORDS = {"good": ["great", "love", "best"], "bad": ["worst", "poor", "wrong"]}
+TASKS = {  # a label, and words that tell it
+    "binary": WORDS,
+    "multiclass": {**WORDS, "odd": ["story", "story", "then"]},
+    "multilabel": {**WORDS, "good|odd": ["love story", "best story", "great story"]},
+    "regression": {"0.5": ["worst"], "1.5": ["poor"], "3": ["best"], "4.5": ["great"]},
+}
 
 
 @dataclass
@@ -44,6 +53,7 @@ class World:
     ranks: int = 1
     rows: int = 240
     strategy: str = "ddp"
+    task: str = "binary"
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
@@ -52,25 +62,32 @@ class World:
             save_tiny("bert", self.folder / "tiny")
         draw = random.Random(0)
         for split, rows in (("train", self.rows), ("val", 48)):
-            if not (self.folder / f"{split}.csv").is_file():
-                self._write(self.folder / f"{split}.csv", rows, draw)
+            if not self.file(split).is_file():
+                self._write(self.file(split), rows, draw)
+
+    def file(self, split: str) -> Path:
+        """Return where the rows of a split lie."""
+        return self.folder / (
+            f"{split}.csv" if self.task == "binary" else f"{self.task}-{split}.csv"
+        )
 
     def _write(self, file: Path, rows: int, draw: random.Random) -> None:
         with file.open("w", newline="") as opened:
             out = csv.writer(opened)
             out.writerow(["text", "label"])
             for row in range(rows):
-                label = draw.choice(list(WORDS))
+                label, told = draw.choice(list(TASKS[self.task].items()))
                 more = draw.choices(["a", "the", "very", "so", "long"], k=draw.randrange(12))
-                out.writerow([" ".join([f"film {row}", draw.choice(WORDS[label]), *more]), label])
+                out.writerow([" ".join([f"film {row}", draw.choice(told), *more]), label])
 
     def words(self, *more: str) -> list[str]:
         """Return the words of a fit of three epochs; the same settings come before `more`."""
         several = [f"--trainer.devices={self.ranks}", f"--trainer.strategy={self.strategy}"]
         return [
             "fit",
-            f"--data.train={self.folder / 'train.csv'}",
-            f"--data.val={self.folder / 'val.csv'}",
+            f"--data.train={self.file('train')}",
+            f"--data.val={self.file('val')}",
+            *(["--data.label_separator=|"] if self.task == "multilabel" else []),
             f"--data.cache_dir={self.folder / 'cache'}",
             f"--model.backbone={self.folder / 'tiny'}",
             "--data.max_length=32",
@@ -84,22 +101,40 @@ class World:
             *more,
         ]
 
-    def start(self, folder: Path, words: Sequence[str], *, cold: bool = False) -> Run:
-        """Start the command line in a folder, in a process group of its own."""
+    def start(
+        self,
+        folder: Path,
+        words: Sequence[str],
+        *,
+        cold: bool = False,
+        env: Mapping[str, str] = MappingProxyType({}),
+        memory: int = resource.RLIM_INFINITY,
+    ) -> Run:
+        """Start the command line in a folder, in a process group of its own.
+
+        Args:
+            folder: Where it runs.
+            words: The words after the program's name.
+            cold: Whether to start an interpreter, as a user does.
+            env: More variables of the environment, where cold.
+            memory: Bytes of address space that it may take.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         if cold:
             with (folder / "out.txt").open("a") as out, (folder / "err.txt").open("a") as err:
                 made = subprocess.Popen(
                     [sys.executable, "-m", "lightning_tune", *words],
                     cwd=folder,
-                    env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'export'}"},
+                    env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'export'}", **env},
                     stdout=out,
                     stderr=err,
                     start_new_session=True,
+                    preexec_fn=partial(resource.setrlimit, resource.RLIMIT_AS, (memory, memory)),
                 )
             return Run(folder, made.pid)
         leader = os.fork()
         if leader == 0:
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             _lead(folder, words, self.ranks)
         return Run(folder, leader)
 

@@ -226,3 +226,92 @@ def test_a_checkpoint_says_it(train):
     trained = train(data={"batch_size": 4, "effective_batch": 8})
     stored = read_checkpoint(trained.best)[PACKAGE_KEY]["data"]
     assert (stored["batch_size"], stored["effective_batch"]) == (4, 8)
+
+
+TWENTY_STEPS = '''
+"""Train objectives for twenty steps over 47 rows each, in batches of five, on one rank or two."""
+import sys
+
+import lightning as L
+import torch
+
+from lightning_tune.data.datamodule import TextDataModule
+from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.objectives import FGM, PGD, FreeLB, Plain
+from lightning_tune.training.optim import OptimizerSettings, ScheduleSettings
+
+BACKBONE, DEVICES = sys.argv[1], int(sys.argv[2])
+still = {name: 0.0 for name in ("hidden", "attention", "classifier")}
+for objective in (Plain(), FGM(0.5), PGD(0.5, start="zero"), FreeLB(0.5, start="zero")):
+    L.seed_everything(1, verbose=False)
+    data = TextDataModule(
+        "train.csv",
+        val="val.csv",
+        tokenizer=BACKBONE,
+        max_length=32,
+        batch_size=5,
+        effective_batch=60,
+        cache_dir="cache",
+    )
+    module = TextClassifier(
+        BACKBONE,
+        data.label_set,
+        objective=objective,
+        lr=0.1,
+        optimizer=OptimizerSettings("sgd", weight_decay=0.0, momentum=0.0),
+        schedule=ScheduleSettings("constant", warmup=0),
+        dropout=still,
+    )
+    trainer = L.Trainer(
+        accelerator="cpu",
+        devices=DEVICES,
+        strategy="ddp" if DEVICES > 1 else "auto",
+        max_epochs=20,
+        limit_val_batches=0,
+        num_sanity_val_steps=0,
+        logger=False,
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    module.configure_model()
+    first = {name: weight.clone() for name, weight in module.state_dict().items()}
+    trainer.fit(module, datamodule=data)
+    assert trainer.global_step == 20
+    name = f"{type(objective).__name__}-{DEVICES}-{trainer.global_rank}.pt"
+    torch.save({"first": first, "last": module.state_dict()}, name)
+'''
+
+
+@pytest.fixture(scope="module")
+def twenty_steps(tmp_path_factory, write_splits, tiny_backbone) -> Path:
+    """A folder with the weights before and after twenty steps, of one rank and of two."""
+    folder = tmp_path_factory.mktemp("twenty")
+    write_splits(folder)
+    rows = (folder / "train.csv").read_text().splitlines()[:48]
+    (folder / "train.csv").write_text("\n".join([*rows, ""]))  # 47 rows: ranks have 23 and 24
+    (folder / "script.py").write_text(TWENTY_STEPS)
+    for devices in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "script.py", str(tiny_backbone("bert")), devices],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("name", ["Plain", "FGM", "PGD", "FreeLB"])
+def test_two_ranks_equal_one_after_twenty_steps(twenty_steps, name):
+    """In float32, by SGD: each of the 47 examples counts alike, wherever it was."""
+    one, zero, other = (
+        torch.load(twenty_steps / f"{name}-{at}.pt") for at in ("1-0", "2-0", "2-1")
+    )
+    for key, value in one["last"].items():
+        assert torch.equal(zero["last"][key], other["last"][key]), key
+        torch.testing.assert_close(zero["last"][key], value, rtol=0, atol=1e-5, msg=key)
+    moved = [(one["last"][key] - one["first"][key]).abs().max() for key in one["first"]]
+    assert max(moved) > 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import lightning as L
@@ -14,7 +15,7 @@ from tokenizers import Tokenizer
 import lightning_tune
 from lightning_tune.cli import main
 from lightning_tune.data.batching import BatchSettings
-from lightning_tune.errors import CheckpointError, DataError
+from lightning_tune.errors import CheckpointError, ConfigError, DataError
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint
 from lightning_tune.training.inference import answering, load
 from lightning_tune.training.metrics import probabilities
@@ -220,3 +221,27 @@ def test_a_module_answers_as_its_checkpoint_does(train):
     trained = train()
     found = answering(trained.module, trained.data.travelling()).scores(NEW)
     assert torch.allclose(found, load(trained.best).scores(NEW), atol=1e-6)
+
+
+def changed(trained, tmp_path, **settings):
+    """Write the checkpoint with other settings of the model."""
+    stored = read_checkpoint(trained.best)
+    stored["hyper_parameters"] |= settings
+    torch.save(stored, tmp_path / "changed.ckpt")
+    return tmp_path / "changed.ckpt"
+
+
+def test_settings_that_are_none_of_the_models_are_refused(train, tmp_path):
+    file = changed(train(), tmp_path, _instantiator="os.system")
+    with pytest.raises(CheckpointError, match="has settings that TextClassifier does not take"):
+        load(file)
+
+
+def test_an_encoder_that_fits_no_memory_is_refused(train, tmp_path):
+    trained = train()
+    architecture = json.loads(trained.module.hparams["architecture"])
+    file = changed(
+        trained, tmp_path, architecture=json.dumps(architecture | {"hidden_size": 2**40})
+    )
+    with pytest.raises(ConfigError, match="does not fit into this machine's memory"):
+        load(file)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from lightning_tune.commands.settings import find_config
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.training.loggers import WandbRun
+from lightning_tune.training.loggers.wandb_server import end_service, is_answering
 
 KEY = "0123456789" * 4
 HINT = re.compile(r"W&B recorded offline(?:, since (.*?))?; upload it with: wandb sync (\S+)")
@@ -310,6 +312,8 @@ def test_a_method_that_fails_is_a_warning(account, monkeypatch, caplog, method):
     monkeypatch.setattr(WandbRun, "_start", raising)
     arguments = {"finalize": ("failed",), "log_evaluation": (None, {})}.get(method, ({},))
     sink = bound(account)
+    if method == "finalize":
+        sink._run = SimpleNamespace(disabled=False, offline=True)
     monkeypatch.setattr(sink, "close", raising)
     getattr(sink, method)(*arguments)
     assert f"WandbRun failed in {method} (RuntimeError: the tracker is broken)" in caplog.text
@@ -322,3 +326,46 @@ def test_a_training_that_fails_is_recorded_as_failed(account, recorded_in, capsy
     assert HINT.search(capsys.readouterr().out)
     (recorded,) = recorded_in(account)
     assert recorded.exit_code == 1
+
+
+def test_a_server_that_fell_silent_is_left_with_its_service(account, server, capsys):
+    """The upload has ten minutes; the evaluation that follows must not wait for it."""
+    sink = bound(account)
+    sink.log_metrics({"loss": 1.0}, 1)
+    service = wandb.setup()._connection._proc._process
+    server.silent = True
+    started = time.monotonic()
+    sink.finalize("success")
+    sink.log_metrics({"loss": 2.0}, 2)
+    sink.close()
+    assert time.monotonic() - started < 20
+    assert service.poll() is not None
+    printed = capsys.readouterr().out
+    assert printed.count("W&B did not take everything (TimeoutError: the server") == 1
+    assert list(Path(printed.rpartition("wandb sync ")[2].strip()).glob("*.wandb"))
+
+
+@pytest.mark.parametrize(("code", "answers"), [(200, True), (401, True), (404, True), (502, False)])
+def test_a_refusal_is_an_answer_and_a_broken_gateway_none(code, answers):
+    class Says(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+        def do_POST(self) -> None:
+            self.send_response(code)
+            self.end_headers()
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Says) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        assert is_answering(f"http://127.0.0.1:{listening.server_port}", 5) is answers
+        listening.shutdown()
+
+
+def test_nobody_does_not_answer():
+    with socket.socket() as kept:
+        kept.bind(("127.0.0.1", 0))
+        assert not is_answering(f"http://127.0.0.1:{kept.getsockname()[1]}", 5)
+
+
+def test_where_no_service_runs_none_is_ended(account):
+    end_service()

@@ -10,6 +10,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.strategies import DeepSpeedStrategy
+
+from lightning_tune.cli import main
+from lightning_tune.errors import ConfigError
+from lightning_tune.training.strategies import require_known
 
 TESTS = Path(__file__).parents[1]
 SHARDED = "FullyShardedStrategy"
@@ -170,3 +175,18 @@ def test_parts_that_cannot_be_written_end_the_run_in_a_line(found):
     assert code == 2
     assert "checkpoints/shards" in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("name", ["deepspeed", "deepspeed_stage_3_offload", "DeepSpeedStrategy"])
+def test_deepspeed_is_refused_with_what_to_use_instead(work, tiny_fit, capsys, name):
+    assert main([*tiny_fit, f"--trainer.strategy={name}"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "deepspeed" in said.lower()
+    assert not Path("runs").exists()
+
+
+def test_a_deepspeed_strategy_from_python_is_refused():
+    made = DeepSpeedStrategy.__new__(DeepSpeedStrategy)  # its package is not needed for the answer
+    with pytest.raises(ConfigError, match="which splits weights, gradients"):
+        require_known(made)

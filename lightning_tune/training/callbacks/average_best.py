@@ -21,8 +21,10 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.models.checkpoints import read_checkpoint
 from lightning_tune.training import metrics as task_metrics
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
+from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.callbacks.weight_average import RAW_KEY, WeightAverage
 from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.resuming import EPOCH_DONE
 from lightning_tune.training.strategies import require_whole_weights
 
 logger = logging.getLogger(__name__)
@@ -94,8 +96,11 @@ class AverageBest(L.Callback):
         _adopt_average(best)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Remove files that are no longer among the best; last.ckpt names none of them by now."""
-        self._remove_others(trainer, {one.file for one in self.kept})
+        """Remove files that are no longer among the best, once last.ckpt names none of them."""
+        callbacks = trainer.checkpoint_callbacks
+        last = next((one for one in callbacks if isinstance(one, LastCheckpoint)), None)
+        if last is None or last.saved_at == (trainer.global_step, EPOCH_DONE):
+            self._remove_others(trainer, {one.file for one in self.kept})
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Keep the weights of this validation if it is among the best."""
@@ -116,6 +121,7 @@ class AverageBest(L.Callback):
         if best is None or not self.kept or trainer.received_sigterm:
             return
         if isinstance(pl_module, TextClassifier):
+            best.write(trainer)
             trainer.strategy.barrier()  # the first rank's files are whole
             self._compare(trainer, pl_module, best)
         trainer.strategy.barrier()  # no rank reads any more

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, BinaryIO
+from weakref import proxy
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from lightning_tune.errors import CheckpointError
 from lightning_tune.models.checkpoints import assembled, check_whole, read_checkpoint
 from lightning_tune.models.sealing import SealingWriter
 from lightning_tune.tables import replace_file
@@ -56,12 +58,17 @@ class WholeFileCheckpointIO(TorchCheckpointIO):
         if "://" in str(path) or not Path(path).is_file():
             return super().load_checkpoint(path, map_location, weights_only)
         check_whole(Path(path))
-        checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        try:
+            checkpoint = super().load_checkpoint(path, map_location, weights_only)
+        except RuntimeError as err:  # what it claims is not what it holds
+            raise CheckpointError(f"checkpoint '{path}' cannot be read: {err}.") from err
         return assembled(checkpoint, Path(path))  # type: ignore[no-any-return]
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Write checkpoints/best.ckpt; at the end of a fit, give the model its best weights.
+
+    Where `deferred` is set, a new best waits in memory until `write` is called.
 
     Args:
         monitor: Logged name that decides, such as "val/accuracy".
@@ -79,12 +86,45 @@ class BestCheckpoint(ModelCheckpoint):
             auto_insert_metric_name=False,
             enable_version_counter=False,
         )
-        self.written_at: tuple[int, Position] | None = None
+        self.deferred = False
+        self.taken_at: tuple[int, Position] | None = None
+        self._unwritten: dict[str, Any] | None = None
+        self._is_copy = False
 
     def _save_checkpoint(self, trainer: L.Trainer, filepath: str) -> None:
-        """Write it, and note what training stood at."""
-        super()._save_checkpoint(trainer, filepath)
-        self.written_at = trainer.global_step, position_of(trainer)
+        """Write it, or take it to be written later; note what training stood at."""
+        self.taken_at = trainer.global_step, position_of(trainer)
+        if not self.deferred:
+            super()._save_checkpoint(trainer, filepath)
+            return
+        self._unwritten = None  # its memory is taken again
+        taken = trainer._checkpoint_connector.dump_checkpoint(self.save_weights_only)
+        self._unwritten = taken if trainer.is_global_zero else None
+        self._is_copy = False
+        self._last_global_step_saved = trainer.global_step
+        self._last_checkpoint_saved = filepath
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Copy what is not written yet before a step changes it."""
+        if self._unwritten is not None and not self._is_copy:
+            self._unwritten = _copied(self._unwritten)
+            self._is_copy = True
+
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether the best checkpoint waits in memory, which it does on the first rank alone."""
+        return self._unwritten is not None
+
+    def write(self, trainer: L.Trainer) -> None:
+        """Write the best checkpoint if it waits in memory; no rank waits for another."""
+        unwritten, self._unwritten = self._unwritten, None
+        if unwritten is None:
+            return
+        trainer.strategy.save_checkpoint(unwritten, self._last_checkpoint_saved)
+        for sink in trainer.loggers:
+            sink.after_save_checkpoint(proxy(self))
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Put the checkpoint into the run's folder."""
@@ -119,6 +159,17 @@ class BestCheckpoint(ModelCheckpoint):
 def folder_of(trainer: L.Trainer) -> Path:
     """Return the folder of a run's checkpoints."""
     return Path(trainer.default_root_dir).absolute() / "checkpoints"
+
+
+def _copied(value: Any) -> Any:
+    """Return a checkpoint whose tensors are its own, in the memory of the CPU."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_copied(each) for each in value])
+    return value
 
 
 def _save(checkpoint: dict[str, Any], file: BinaryIO) -> None:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,18 @@ from lightning_tune.training.failures import (
 from lightning_tune.training.optim import ENDLESS
 from lightning_tune.training.peers import Peer, end_peers, find_peers
 from lightning_tune.training.requeue import requeue
-from lightning_tune.training.resuming import position_of
+from lightning_tune.training.resuming import EPOCH_DONE, Position, position_of
 from lightning_tune.training.runs import PREVIOUS, remove_leftovers
 from lightning_tune.training.signals import SignalWatch
+from lightning_tune.training.strategies import holds_whole_weights
 
 
 class LastCheckpoint(Checkpoint):
-    """Write last.ckpt after every epoch and in between; on SIGTERM or SIGINT, write it and stop.
+    """Write last.ckpt after epochs and in between; on SIGTERM or SIGINT, write it and stop.
+
+    After an epoch it is written where that keeps to `max_share`, after the last epoch always. A
+    best checkpoint that came up in between waits in memory; it is written before last.ckpt, which
+    names it.
 
     All ranks stop after the same step, and exit with 143 (SIGTERM) or 130 (SIGINT); a second signal
     ends its process at once. While a run trains, the checkpoint before the last one is kept as
@@ -53,9 +58,12 @@ class LastCheckpoint(Checkpoint):
         every_n_steps: Optimizer steps from one to the next, counted from the start of the run;
             null: none.
         dirpath: Folder of the checkpoints; null: `checkpoints` in the run's folder.
+        max_share: Share of the time, in (0, 1], that saving after epochs may take: at 0.01 the next
+            one is written when 100 times what the last one took have passed; null: after every
+            epoch.
 
     Raises:
-        ConfigError: if an interval is not above 0.
+        ConfigError: if an interval is not above 0, or the share not in its range.
     """
 
     def __init__(
@@ -63,6 +71,7 @@ class LastCheckpoint(Checkpoint):
         every_minutes: float | None = 10.0,
         every_n_steps: int | None = None,
         dirpath: str | None = None,
+        max_share: float | None = 0.01,
     ) -> None:
         for name, value in (("every_minutes", every_minutes), ("every_n_steps", every_n_steps)):
             if value is not None and not value > 0:
@@ -70,14 +79,22 @@ class LastCheckpoint(Checkpoint):
                     f"LastCheckpoint.{name}={value} is not above 0; raise it, or give null for "
                     "none."
                 )
+        if max_share is not None and not 0 < max_share <= 1:
+            raise ConfigError(
+                f"LastCheckpoint.max_share={max_share} is outside (0, 1]; 0.01 is usual, null "
+                "saves after every epoch."
+            )
         self.every_minutes = every_minutes
         self.every_n_steps = every_n_steps
         self.dirpath = dirpath
+        self.max_share = max_share
         self._signals = SignalWatch()
         self._training = False
         self._stopped: StoppedError | None = None
         self._requeue_signal = 0
-        self._saved_at = 0.0
+        self._saved_when = 0.0
+        self._save_took = 0.0
+        self.saved_at = 0, EPOCH_DONE
         self._step = 0
         self._common_batches = 0
         self._peers: list[Peer] = []
@@ -104,8 +121,11 @@ class LastCheckpoint(Checkpoint):
         """From here on signals wait for the end of a step."""
         self._signals.patient = self._training = True
         self._peers = find_peers(trainer)
-        self._saved_at = time.monotonic()
+        self._saved_when, self._save_took = time.monotonic(), 0.0
         self._step = trainer.global_step
+        self.saved_at = self._step, EPOCH_DONE
+        for best in _bests(trainer):
+            best.deferred = self.max_share is not None and holds_whole_weights(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, idx: int
@@ -139,12 +159,14 @@ class LastCheckpoint(Checkpoint):
             self._save_or_stop(trainer, due=False)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Save after every epoch."""
+        """Save after an epoch where it costs little, and after the last one."""
         self._raise_stopped()
-        self._save_or_stop(trainer, due=True)
+        self._save_or_stop(trainer, due=self._is_cheap() or _is_over(trainer))
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on nothing is lost by a signal."""
+        if self.saved_at != _now(trainer):  # it ended otherwise than `_is_over` knows
+            self._save(trainer)
         self._signals.patient = self._training = False
         if self.path is not None and trainer.is_global_zero:
             self.path.with_stem(PREVIOUS).unlink(missing_ok=True)
@@ -166,6 +188,8 @@ class LastCheckpoint(Checkpoint):
             with suppress(Exception):  # what is there by now is told below
                 trainer.lightning_module.zero_grad()
                 self._save(trainer)
+        with suppress(Exception):
+            self._keep_best(trainer)
         told = explain(trainer, exception, self._how_to_resume())
         if isinstance(told, LostWorkerError):
             end_workers()
@@ -191,12 +215,19 @@ class LastCheckpoint(Checkpoint):
 
     def _is_due(self) -> bool:
         by_steps = self.every_n_steps is not None and self._step % self.every_n_steps == 0
-        waited = time.monotonic() - self._saved_at
+        waited = time.monotonic() - self._saved_when
         return by_steps or (self.every_minutes is not None and waited >= 60 * self.every_minutes)
 
+    def _is_cheap(self) -> bool:
+        """Whether saving now keeps to the share; what a run's first save takes is not known."""
+        if self.max_share is None:
+            return True
+        return self._save_took <= self.max_share * (time.monotonic() - self._saved_when)
+
     def _save_or_stop(self, trainer: L.Trainer, *, due: bool) -> None:
-        signum, any_due = _largest(trainer, self._signals.received, int(due))
-        if signum or any_due:
+        due = due and trainer.is_global_zero  # clocks differ: that of the first rank counts
+        signum, is_due = _largest(trainer, self._signals.received, int(due))
+        if signum or is_due:
             self._save(trainer)
         if not signum:
             return
@@ -209,26 +240,44 @@ class LastCheckpoint(Checkpoint):
             signum, f"{name} stopped the run after step {trainer.global_step}; {again}."
         )
 
-    def _written_just_now(self, trainer: L.Trainer) -> Path | None:
+    def _taken_just_now(self, trainer: L.Trainer) -> Path | None:
         """Return the best checkpoint where it holds what the last one would."""
-        now = trainer.global_step, position_of(trainer)
-        for callback in trainer.checkpoint_callbacks:
-            if isinstance(callback, BestCheckpoint) and callback.written_at == now:
-                found = Path(str(trainer.strategy.broadcast(callback.best_model_path)))
-                return found if found.is_file() else None
+        for best in _bests(trainer):
+            if best.taken_at == _now(trainer):
+                found = Path(best.best_model_path)
+                seen = trainer.strategy.broadcast(str(found) if found.is_file() else "")
+                return Path(seen) if seen else None
         return None
 
     def _save(self, trainer: L.Trainer) -> None:
         if trainer.fast_dev_run or self.path is None:  # type: ignore[attr-defined]
             return
-        previous = self.path.with_stem(PREVIOUS)
-        with keeping(self.path, previous) if trainer.is_global_zero else nullcontext():
-            best = self._written_just_now(trainer)
-            if best is None:
+        began = time.monotonic()
+        for best in _bests(trainer):  # last.ckpt names it
+            best.write(trainer)
+        with self._replacing(trainer):
+            same = self._taken_just_now(trainer)
+            if same is None:
                 trainer.save_checkpoint(self.path, weights_only=False)
             elif trainer.is_global_zero:
-                give_name(best, self.path)
-        self._saved_at = time.monotonic()
+                give_name(same, self.path)
+        self._saved_when = time.monotonic()
+        self._save_took = self._saved_when - began
+        self.saved_at = _now(trainer)
+
+    def _keep_best(self, trainer: L.Trainer) -> None:
+        """Write a best checkpoint that waits in memory: it is newer than last.ckpt."""
+        for best in _bests(trainer):
+            if best.is_unwritten and self.path is not None:
+                best.write(trainer)
+                with self._replacing(trainer):
+                    give_name(Path(best.best_model_path), self.path)
+
+    def _replacing(self, trainer: L.Trainer) -> AbstractContextManager[None]:
+        """Keep last.ckpt as previous.ckpt while another takes its place."""
+        if self.path is None or not trainer.is_global_zero:
+            return nullcontext()
+        return keeping(self.path, self.path.with_stem(PREVIOUS))
 
 
 class _NoSignals(_SignalConnector):
@@ -258,6 +307,22 @@ def keeping(path: Path, kept: Path) -> Iterator[None]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _bests(trainer: L.Trainer) -> list[BestCheckpoint]:
+    return [one for one in trainer.checkpoint_callbacks if isinstance(one, BestCheckpoint)]
+
+
+def _now(trainer: L.Trainer) -> tuple[int, Position]:
+    return trainer.global_step, position_of(trainer)
+
+
+def _is_over(trainer: L.Trainer) -> bool:
+    """Whether the epoch that ends is the last one."""
+    epochs, steps = trainer.max_epochs, trainer.max_steps
+    by_epochs = epochs is not None and 0 <= epochs <= trainer.current_epoch + 1
+    by_steps = 0 <= steps <= trainer.global_step
+    return by_epochs or by_steps or trainer.should_stop
 
 
 def give_name(path: Path, name: Path) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import threading
 import time
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +22,7 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.reports.records import Evaluation, flat_metrics
 from lightning_tune.training.loggers.never_fatal import never_fatal, one_line
 from lightning_tune.training.loggers.run_settings import run_settings
-from lightning_tune.training.loggers.wandb_server import check_server
+from lightning_tune.training.loggers.wandb_server import check_server, end_service, is_answering
 from lightning_tune.training.wandb_account import read_wandb_account
 
 if TYPE_CHECKING:
@@ -30,6 +32,12 @@ logger = logging.getLogger(__name__)
 
 STEP = "trainer/global_step"
 """The axis of all curves, as Lightning's own WandbLogger names it."""
+
+_LAST_WORDS = 12
+"""Seconds at most for what is left when the checkpoint is uploaded: curves, tables, the summary."""
+
+_SILENCE = 5
+"""Seconds without an answer after which a server is left."""
 
 
 class WandbRun(Logger):
@@ -48,7 +56,8 @@ class WandbRun(Logger):
         log_texts: Whether texts of the data may be recorded, in the table of predictions.
         log_checkpoint: Whether the best checkpoint becomes an artifact.
         timeout: Seconds to wait for the server before recording offline, above 0.
-        upload_timeout: Seconds to wait at the end for what is still to be uploaded, above 0.
+        upload_timeout: Seconds to wait at the end for the checkpoint to be uploaded, above 0; a
+            server that falls silent is left at once, and waits for its `wandb sync`.
 
     Raises:
         ConfigError: if a timeout is not above 0.
@@ -85,6 +94,8 @@ class WandbRun(Logger):
         self._run: Any = None  # a wandb.Run, or _Nothing
         self._offline_since = "offline: true" if offline else ""
         self._best: ModelCheckpoint | None = None
+        self._artifact: wandb.Artifact | None = None
+        self._is_lost = False  # a server that fell silent
         self._kept = ""
         self._exit_code = 0
 
@@ -158,7 +169,7 @@ class WandbRun(Logger):
             console="off",
             save_code=None if self.log_texts else False,
             init_timeout=timeout,
-            finish_timeout=self._upload_timeout,
+            finish_timeout=min(self._upload_timeout, _LAST_WORDS),
             finish_timeout_raises=True,
         )
         run = wandb.init(
@@ -229,13 +240,22 @@ class WandbRun(Logger):
     @rank_zero_only
     @never_fatal
     def finalize(self, status: str) -> None:
-        """Add the best checkpoint as an artifact; end the run where training failed."""
-        run = self._run
-        if self._best is not None and self.log_checkpoint and run is not None and not run.disabled:
-            self._log_checkpoint(self._best, run, status)
-        self._best = None
+        """Add the best checkpoint as an artifact; end the run where training failed.
+
+        A server that fell silent in training is left here: what follows would wait for it.
+        """
+        run, best, self._best = self._run, self._best, None
         if status == "failed":
             self._exit_code = 1
+        if run is None or run.disabled:
+            return
+        if not run.offline and not _is_answering():
+            self._is_lost = True
+            self.close()
+            self._run = _Nothing()
+        elif best is not None and self.log_checkpoint:
+            self._log_checkpoint(best, run, status)
+        if status == "failed":
             self.close()
 
     def _log_checkpoint(self, best: ModelCheckpoint, run: wandb.Run, status: str) -> None:
@@ -250,7 +270,14 @@ class WandbRun(Logger):
         artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=metadata)
         kept = str(_second_name(path, Path(run.settings.sync_dir)))
         artifact.add_file(kept, name="best.ckpt", policy="immutable", skip_cache=True)
-        run.log_artifact(artifact, aliases=["best"])
+
+        def record() -> None:
+            self._artifact = run.log_artifact(artifact, aliases=["best"])
+
+        if run.offline:
+            record()
+        else:
+            self._while_answering(record)
 
     @rank_zero_only
     @never_fatal
@@ -262,7 +289,7 @@ class WandbRun(Logger):
         atexit.unregister(self.close)
         upload = f"upload it with: wandb sync {run.settings.sync_dir}"
         try:
-            run.finish(exit_code=self._exit_code)
+            self._finish(run)
         except Exception as err:
             print(f"W&B did not take everything ({one_line(err)}); {upload}")
             return
@@ -271,8 +298,54 @@ class WandbRun(Logger):
         else:
             print(f"W&B run          {run.url}")
 
+    def _finish(self, run: wandb.Run) -> None:
+        finish = partial(run.finish, exit_code=self._exit_code)
+        if run.offline:
+            finish()
+            return
+        try:
+            if self._artifact is not None:
+                self._while_answering(self._artifact.wait)
+            self._while_answering(finish)
+        except TimeoutError:
+            end_service()
+            raise
+
+    def _while_answering(self, work: Callable[[], object]) -> None:
+        """Do what needs the server, as long as that answers: W&B's own waiting takes minutes.
+
+        Raises:
+            TimeoutError: if the server answers no more, or the upload's time is over.
+        """
+        failed: list[Exception] = []
+        thread = threading.Thread(target=_noting, args=(work, failed), daemon=True)
+        thread.start()
+        end = time.monotonic() + self._upload_timeout
+        thread.join(min(1.0, self._upload_timeout))
+        while thread.is_alive():
+            if time.monotonic() > end:
+                raise TimeoutError("the upload's time is over")
+            if self._is_lost or not _is_answering():
+                raise TimeoutError("the server does not answer")
+            thread.join(1.0)
+        if failed:
+            raise failed[0]
+
     def _since(self) -> str:
         return f", since {self._offline_since}" if self._offline_since else ""
+
+
+def _is_answering() -> bool:
+    """Whether the account's server answers; behind a proxy it is not asked."""
+    account = read_wandb_account(os.environ)
+    return account.proxied or is_answering(account.url, _SILENCE)
+
+
+def _noting(work: Callable[[], object], failed: list[Exception]) -> None:
+    try:
+        work()
+    except Exception as err:
+        failed.append(err)
 
 
 class _Nothing:

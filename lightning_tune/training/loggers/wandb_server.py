@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 
 def check_server(url: str, timeout: float) -> None:
@@ -27,3 +28,34 @@ def check_server(url: str, timeout: float) -> None:
     except urllib.error.URLError as err:
         if not isinstance(err.reason, ssl.SSLError):  # W&B has certificates of its own
             raise
+
+
+def is_answering(url: str, timeout: float) -> bool:
+    """Whether a server answers a question, if only to refuse it; its front alone may live on."""
+    asked = urllib.request.Request(
+        f"{url}/graphql", b"{}", {"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        urllib.request.urlopen(asked, timeout=timeout).close()
+    except urllib.error.HTTPError as err:
+        err.close()
+        return err.code < 500
+    except OSError as err:
+        return isinstance(getattr(err, "reason", None), ssl.SSLError)
+    return True
+
+
+def end_service() -> None:
+    """End W&B's own process: at exit this one would wait until it has given up on its server.
+
+    What was recorded is on the disk by then, for `wandb sync`.
+    """
+    import wandb
+
+    connection = wandb.setup()._connection
+    service = None if connection is None else connection._proc
+    if service is not None:
+        service._process.kill()
+        service.join()
+        with suppress(Exception, SystemExit):  # W&B exits as its service did
+            wandb.teardown()

@@ -17,6 +17,7 @@ from lightning_tune.training.callbacks.average_best import (
     best_of,
 )
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint
+from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.callbacks.progress import EpochLines
 from lightning_tune.training.callbacks.weight_average import RAW_KEY, WeightAverage
 from lightning_tune.training.inference import load
@@ -192,7 +193,7 @@ def test_only_the_best_files_lie_there_meanwhile_and_hold_weights_alone(train):
 
     train(
         of=type("Upper", (UpperLayer, Scripted), {"script": (0.9, 0.5, 0.6, 0.95, 0.1)}),
-        callbacks=[AverageBest(k=2), look, Stop()],
+        callbacks=[AverageBest(k=2), look, Stop(), LastCheckpoint(max_share=None)],
         trainer={"max_epochs": 5},
     )
     steps = [[int(name[10:-5]) for name in files] for files in look.files]
@@ -290,3 +291,28 @@ def test_its_bare_name_is_known_to_a_config():
 
     assert find_class("AverageBest", (L.Callback,)) in defaults.OPTIONAL
     assert issubclass(BestCheckpoint, L.Callback)
+
+
+class Named(L.Callback):
+    """Checks, when each epoch starts, that the files which last.ckpt names are there."""
+
+    def __init__(self):
+        self.named = []
+
+    def on_train_epoch_start(self, trainer, pl_module):
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        if (folder / "last.ckpt").is_file():
+            stored = read_checkpoint(folder / "last.ckpt")["callbacks"]["AverageBest"]["kept"]
+            self.named.append([one["epoch"] for one in stored])
+            assert all((folder / one["file"]).is_file() for one in stored)
+
+
+def test_what_an_older_last_ckpt_names_stays(train):
+    """last.ckpt is written after the first epoch and the last one; the first is soon beaten."""
+    named = Named()
+    train(
+        of=scripted(0.1, 0.5, 0.6, 0.7),
+        callbacks=[AverageBest(k=2), LastCheckpoint(max_share=1e-9), named],
+        trainer={"max_epochs": 4},
+    )
+    assert named.named == [[1], [1], [1]]

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping
 
 from lightning_tune.errors import ConfigError, StoppedError, TuneError
 from lightning_tune.models.checkpoints import is_whole, read_checkpoint
@@ -17,6 +18,7 @@ from lightning_tune.training.callbacks import last_checkpoint
 from lightning_tune.training.callbacks.checkpointing import WholeFileCheckpointIO
 from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint, keeping
 from lightning_tune.training.loggers import MetricsCSV
+from lightning_tune.training.module import TextClassifier
 
 
 class At(L.Callback):
@@ -217,3 +219,150 @@ def test_a_file_system_without_links_keeps_a_copy(tmp_path, monkeypatch):
             WholeFileCheckpointIO().save_checkpoint({"step": step}, last)
     assert torch.load(previous)["step"] == 1
     assert is_whole(previous)
+
+
+class Clock(L.Callback):
+    """A clock in the place of `time`: a step takes a second, a checkpoint 0.29 s."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.now += 1
+
+
+@pytest.fixture
+def clock(monkeypatch) -> Clock:
+    made = Clock()
+    save = WholeFileCheckpointIO.save_checkpoint
+
+    def slowly(*args: Any, **kwargs: Any) -> None:
+        save(*args, **kwargs)
+        made.now += 0.29
+
+    monkeypatch.setattr(last_checkpoint, "time", made)
+    monkeypatch.setattr(WholeFileCheckpointIO, "save_checkpoint", slowly)
+    return made
+
+
+class Epochs(L.Callback):
+    """Note, when an epoch begins, the weights and which steps lie on the disk as last and best."""
+
+    def __init__(self) -> None:
+        self.weights: list[dict[str, torch.Tensor]] = []
+        self.steps: list[list[int]] = []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: Any) -> None:
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        stored = [read_checkpoint(file) for file in sorted(folder.glob("[lb]*.ckpt"))[::-1]]
+        self.steps.append([checkpoint["global_step"] for checkpoint in stored])
+        self.weights.append({name: w.clone() for name, w in module.state_dict().items()})
+        if stored:
+            assert best_value(stored[0]) == best_value(stored[1])  # what last.ckpt claims is there
+
+
+def best_value(checkpoint: Any) -> float:
+    (state,) = [s for key, s in checkpoint["callbacks"].items() if key.startswith("BestCheckpoint")]
+    return float(state["best_model_score"])
+
+
+class Scripted(TextClassifier):
+    """Logs 0.1, 0.9, 0.2, 0.3, 0.4 as the main metric of its epochs."""
+
+    def on_validation_epoch_end(self) -> None:
+        value = (0.1, 0.9, 0.2, 0.3, 0.4)[min(self.current_epoch, 4)]
+        self.log(self.monitor, torch.tensor(value))
+        self.val_metrics.reset()
+
+
+FIVE = {"max_epochs": 5}
+
+
+def fit_five(train: Any, clock: Clock, *callbacks: L.Callback, **more: Any) -> Any:
+    stopping = EarlyStopping("val/accuracy", mode="max", patience=9, check_on_train_epoch_end=False)
+    return train(of=Scripted, callbacks=[clock, stopping, *callbacks], trainer=FIVE | more)
+
+
+def test_after_epochs_it_keeps_to_its_share_of_the_time(train, clock):
+    """The first save takes 0.29 s, 2 % of which are 14.5 s: three epochs of five seconds."""
+    epochs, saves = Epochs(), Saves()
+    trained = fit_five(train, clock, epochs, saves, LastCheckpoint(max_share=0.02))
+    assert epochs.steps == [[], [5, 5], [5, 5], [5, 5], [20, 10]]
+    assert saves.steps == [5, 10, 20, 25]
+    last, best = (read_checkpoint(trained.best.with_stem(name)) for name in ("last", "best"))
+    assert (last["global_step"], best["global_step"]) == (25, 10)
+    assert all(torch.equal(best["state_dict"][k], w) for k, w in epochs.weights[2].items())
+    assert best_value(last) == pytest.approx(0.9)
+
+
+def test_null_saves_after_every_epoch(train, clock):
+    epochs = Epochs()
+    fit_five(train, clock, epochs, LastCheckpoint(max_share=None))
+    assert epochs.steps == [[], [5, 5], [10, 10], [15, 10], [20, 10]]
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5])
+def test_a_share_is_above_0_and_at_most_1(share):
+    with pytest.raises(ConfigError, match=rf"LastCheckpoint\.max_share={share} is outside"):
+        LastCheckpoint(max_share=share)
+
+
+@pytest.mark.parametrize(("step", "kept"), [(3, []), (8, [5, 5]), (12, [10, 10]), (22, [20, 10])])
+def test_an_error_leaves_what_waited_in_memory(train, tmp_path, clock, step, kept):
+    """The best checkpoint of step 10 is written by the error; step 20 is saved as usual."""
+
+    def fail(trainer: L.Trainer) -> None:
+        raise RuntimeError("odd")
+
+    with pytest.raises(RuntimeError, match="odd"):
+        fit_five(
+            train, clock, At("on_train_batch_start", fail, step), LastCheckpoint(max_share=0.02)
+        )
+    folder = tmp_path / "run" / "checkpoints"
+    files = [file for name in ("last", "best") if (file := folder / f"{name}.ckpt").is_file()]
+    assert [read_checkpoint(file)["global_step"] for file in files] == kept
+
+
+def test_a_run_goes_on_exactly_from_what_waited_in_memory(train, tmp_path, clock):
+    whole = fit_five(train, clock)
+
+    def fail(trainer: L.Trainer) -> None:
+        raise RuntimeError("odd")
+
+    with pytest.raises(RuntimeError, match="odd"):
+        fit_five(train, clock, At("on_train_batch_end", fail, 12))
+    last = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    assert read_checkpoint(last)["global_step"] == 10
+    resumed = train(of=Scripted, ckpt_path=last, trainer=FIVE)
+    for name, weight in whole.module.state_dict().items():
+        assert torch.equal(resumed.module.state_dict()[name], weight)
+
+
+def test_a_signal_writes_the_best_that_waits(train, tmp_path, clock):
+    with pytest.raises(StoppedError):
+        fit_five(train, clock, At("on_train_batch_start", send(signal.SIGTERM), 12))
+    files = [tmp_path / "run" / "checkpoints" / f"{name}.ckpt" for name in ("last", "best")]
+    assert [read_checkpoint(file)["global_step"] for file in files] == [13, 10]
+
+
+class Late(Checkpoint):
+    """Ends a run after all other callbacks of an epoch."""
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: Any) -> None:
+        trainer.should_stop = trainer.global_step == 15
+
+
+def test_the_end_is_saved_whatever_ends_the_run(train, clock):
+    def move(trainer: L.Trainer) -> None:
+        trainer.callbacks.sort(key=lambda one: isinstance(one, Late))
+
+    trained = fit_five(train, clock, Late(), At("on_fit_start", move))
+    last = trained.best.with_stem("last")
+    assert read_checkpoint(last)["global_step"] == 15
+    resumed = train(of=Scripted, ckpt_path=last, trainer=FIVE)
+    whole = fit_five(train, clock)
+    for name, weight in whole.module.state_dict().items():
+        assert torch.equal(resumed.module.state_dict()[name], weight)
