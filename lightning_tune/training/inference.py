@@ -148,11 +148,23 @@ def load(path: str | Path, *, backbone: str | None = None) -> LoadedClassifier:
         answer = load("runs/quickstart-…/checkpoints/best.ckpt")(["where is my parcel?"])[0]
         answer.label, answer.probabilities
     """
-    checkpoint = read_checkpoint(path)
+    return restored(read_checkpoint(path), str(path), backbone=backbone)
+
+
+def restored(
+    checkpoint: Mapping[str, Any], path: str, *, backbone: str | None = None
+) -> LoadedClassifier:
+    """Rebuild the classifier that a checkpoint was written of, as `load` does from its file.
+
+    Args:
+        checkpoint: What `read_checkpoint` gave.
+        path: Where it is from, for errors.
+        backbone: Where the backbone is now, of a checkpoint that holds only what was trained.
+    """
     ours = checkpoint[PACKAGE_KEY]
     if "tokenizer" not in ours:
         raise CheckpointError(
-            f"checkpoint {str(path)!r} holds no tokenizer and no data settings, as it was trained "
+            f"checkpoint {path!r} holds no tokenizer and no data settings, as it was trained "
             "without a TextDataModule; train with one, or answer with its module yourself."
         )
     settings_of_module = dict(checkpoint["hyper_parameters"])
