@@ -24,7 +24,9 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
 def batches(
-    source: Source, split: TokenizedSplit, settings: BatchSettings = BatchSettings(tokens=BATCH_TOKENS)
+    source: Source,
+    split: TokenizedSplit,
+    settings: BatchSettings = BatchSettings(tokens=BATCH_TOKENS),  # noqa: B008  # frozen
 ) -> Iterator[tuple[NDArray[np.intp], Arrays, NDArray[np.int64] | None]]:
     """Yield batches of examples of like length, longest first, padded to the longest.
 
@@ -69,8 +71,8 @@ def pooled(logits: NDArray[np.float32], window_of: NDArray[np.int64]) -> NDArray
     """
     sums = np.zeros((int(window_of[-1]) + 1, logits.shape[1]), dtype=np.float32)
     np.add.at(sums, window_of, logits)
-    found: NDArray[np.float32] = sums / np.bincount(window_of)[:, None].astype(np.float32)
-    return found
+    counts = np.bincount(window_of).astype(np.float32)
+    return np.divide(sums, counts[:, None])
 
 
 def torch_runner(module: TextClassifier, dtype: torch.dtype = torch.float32) -> Runner:

@@ -21,6 +21,7 @@ WhereOf = Callable[[int], str]
 """Gives the place of a row in its source: file and line."""
 SMALLER_IS_BETTER = ("mae",)
 
+
 @dataclass(frozen=True)
 class ClassChange:
     """F1 of a class before and after, the interval of the change, and the rows that hold it."""

@@ -20,7 +20,7 @@ class Shape:
     tokens: int
 
     def __str__(self) -> str:
-        return f"{self.texts} × {self.tokens}"
+        return f"{self.texts} x {self.tokens}"
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ def confusion(report: ExportReport) -> Markup | None:
     """The confusion matrices of the checkpoint and of the export."""
     drawn = [
         element(
-            "div", element("h3", title), element("div", confusion_svg(each.labels, each.confusion), class_="matrix")
+            "div",
+            element("h3", title),
+            element("div", confusion_svg(each.labels, each.confusion), class_="matrix"),
         )
         for title, each in (("Checkpoint", report.before), ("Exported", report.after))
         if each.confusion
@@ -77,7 +79,9 @@ def reliability(report: ExportReport) -> Markup | None:
         key(color, name, f"error {error:.4f}")
         for color, (name, error) in enumerate(zip(named, errors.values(), strict=True))
     ]
-    frame = Frame("Share right by confidence", 620, 420, (0, 1), (0, 1), "confidence", "share right")
+    frame = Frame(
+        "Share right by confidence", 620, 420, (0, 1), (0, 1), "confidence", "share right"
+    )
     drawing = figure("", line_chart(lines, frame), legend=legend, kind="large square")
     lead = "Temperature fitted on validation, shown on test; the error is the expected one (ECE)."
     return section("reliability", "Reliability", drawing, lead=lead)

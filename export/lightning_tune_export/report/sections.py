@@ -128,7 +128,7 @@ def _candidate(rung: Rung, shapes: Sequence[Shape], winner: str) -> list[Cell]:
         Cell([name, note]),
         Cell("" if rung.megabytes is None else f"{rung.megabytes:.1f}", rung.megabytes),
         *(
-            Cell("" if one is None else f"{one.p50:.2f} / {one.p95:.2f}", one and one.p50)
+            Cell("") if one is None else Cell(f"{one.p50:.2f} / {one.p95:.2f}", one.p50)
             for one in timings
         ),
         Cell(

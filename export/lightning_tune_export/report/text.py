@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -35,10 +36,20 @@ def export_markdown(report: ExportReport) -> str:
         _header(report),
         markdown_table("Budgets", ["Budget", "Measured", "Limit", "Left", ""], _gate(report)),
         markdown_table("Candidates", list(_headings(report.rungs)), _candidates(report)),
-        markdown_table("What changed", ["Metric", "Checkpoint", "Exported", "Change, 95 % interval"], _metrics(report)),
-        markdown_table("Classes that lost most", ["Class", "Checkpoint", "Exported", "Points lost", "Rows"], _classes(report)),
+        markdown_table(
+            "What changed",
+            ["Metric", "Checkpoint", "Exported", "Change, 95 % interval"],
+            _metrics(report),
+        ),
+        markdown_table(
+            "Classes that lost most",
+            ["Class", "Checkpoint", "Exported", "Points lost", "Rows"],
+            _classes(report),
+        ),
         markdown_table("Calibration error on test", ["", "ECE"], _errors(report)),
-        markdown_table("Changed answers", ["Row", "Where", "Label", "Checkpoint", "Exported"], _flips(report)),
+        markdown_table(
+            "Changed answers", ["Row", "Where", "Label", "Checkpoint", "Exported"], _flips(report)
+        ),
         *(
             markdown_table(title, ["", ""], _facts(values))
             for title, values in (
@@ -87,7 +98,15 @@ def _gate(report: ExportReport) -> list[list[str]]:
 
 def _headings(rungs: Sequence[Rung]) -> list[str]:
     shapes = dict.fromkeys(shape for rung in rungs for shape in rung.timings)
-    return ["", "MB", *(f"{shape}, ms" for shape in shapes), "Texts/s", "Lost", "Changed, %", "State"]
+    return [
+        "",
+        "MB",
+        *(f"{shape}, ms" for shape in shapes),
+        "Texts/s",
+        "Lost",
+        "Changed, %",
+        "State",
+    ]
 
 
 def rows_of(rungs: Sequence[Rung], winner: str) -> list[list[str]]:
@@ -148,7 +167,9 @@ def _errors(report: ExportReport) -> list[list[str]]:
         "before": "exported, temperature 1",
         "after": f"exported, temperature {report.calibrated.temperature:.3f}",
     }
-    return [[escape(names[name]), f"{error:.4f}"] for name, error in report.calibrated.errors.items()]
+    return [
+        [escape(names[name]), f"{error:.4f}"] for name, error in report.calibrated.errors.items()
+    ]
 
 
 def _flips(report: ExportReport) -> list[list[str]]:
@@ -163,7 +184,7 @@ def _flips(report: ExportReport) -> list[list[str]]:
     ]
 
 
-def _facts(values: dict[str, object] | dict[str, str] | dict[str, float]) -> list[list[str]]:
+def _facts(values: Mapping[str, Any]) -> list[list[str]]:
     return [
         [escape(printable(key, limit=200)), escape(setting(value))]
         for key, value in flatten(values).items()
