@@ -11,6 +11,8 @@ from lightning_tune.errors import GateError
 from lightning_tune_export.comparison import Comparison
 from lightning_tune_export.gate import Check, missed
 
+Role = Literal["candidate", "baseline"]
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -47,7 +49,7 @@ class Rung:
     """
 
     name: str
-    role: Literal["candidate", "baseline"]
+    role: Role
     megabytes: float | None
     timings: dict[Shape, Timing]
     texts_per_second: float | None = None
@@ -59,6 +61,11 @@ class Rung:
     def fits(self) -> bool:
         """Whether it keeps every budget."""
         return all(check.passes for check in self.checks)
+
+    @property
+    def milliseconds(self) -> float:
+        """Median time of the first shape: of one text."""
+        return next(iter(self.timings.values())).p50
 
     @property
     def pace(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from lightning_tune.serving.encoding import EncodingSettings
 from lightning_tune.tables import TableFormat
 from lightning_tune.training.inference import restored
 from lightning_tune.training.module import TextClassifier
+from lightning_tune_export.runners import Runner, torch_runner
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Source:
         """The label set."""
         return self.module.label_set
 
+    @cached_property
+    def run(self) -> Runner:
+        """Answers batches as the checkpoint does, in fp32."""
+        return torch_runner(self.module)
+
     def split(self, name: Split) -> TokenizedSplit:
         """Return a split, tokenized or opened from the cache.
 
@@ -87,8 +94,17 @@ class Source:
         return found  # type: ignore[no-any-return]
 
 
+    def opened(self) -> dict[str, TokenizedSplit]:
+        """Return the splits that were read, by name."""
+        splits = (self.data.train_data, self.data.val_data, self.data.test_data)
+        return {split.name: split for split in splits if split is not None}
+
+
 def read_source(
-    path: str, overrides: DataOverrides = DataOverrides(), *, backbone: str | None = None
+    path: str,
+    overrides: DataOverrides = DataOverrides(),  # noqa: B008  # frozen
+    *,
+    backbone: str | None = None
 ) -> Source:
     """Read a checkpoint; what LoRA and its like trained is merged into the backbone first.
 

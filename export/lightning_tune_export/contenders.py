@@ -1,0 +1,97 @@
+"""Who is measured: the candidates that could be shipped, and the baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+
+from lightning_tune.serving.manifest import Runtime, SessionSettings
+from lightning_tune.serving.runtime import OnnxRuntimeSession, OpenVinoSession
+from lightning_tune.training.module import TextClassifier
+from lightning_tune_export.runners import Runner, torch_runner
+from lightning_tune_export.ladder import Role
+from lightning_tune_export.report.words import REFERENCE
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something that answers.
+
+    Args:
+        name: Its name in tables.
+        role: A candidate may be taken; a baseline stands beside them.
+        run: Answers batches.
+        path: Its file; None of a baseline that has none of its own.
+        session: How its file is run.
+        quantized: Whether it computes in integers.
+        note: What a reader has to know.
+    """
+
+    name: str
+    role: Role
+    run: Runner
+    path: Path | None = None
+    session: SessionSettings = SessionSettings()
+    quantized: bool = False
+    note: str = ""
+
+    @property
+    def megabytes(self) -> float | None:
+        """Size of the file in 10**6 bytes."""
+        return None if self.path is None else self.path.stat().st_size / 1e6
+
+
+def onnx_candidate(
+    name: str,
+    path: Path,
+    *,
+    threads: int,
+    disabled: Sequence[str] = (),
+    quantized: bool = False,
+    note: str = "",
+) -> Contender:
+    """Open an ONNX file as a candidate."""
+    session = SessionSettings(tuple(disabled))
+    run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
+    return Contender(name, "candidate", run, path, session, quantized, note)
+
+
+def baselines(
+    module: TextClassifier, portable: Path, *, threads: int
+) -> tuple[list[Contender], list[str]]:
+    """Return PyTorch in fp32 and bf16 and OpenVINO, and a word for each that is left out.
+
+    Args:
+        module: The checkpoint as it was trained.
+        portable: The portable graph, which OpenVINO reads.
+        threads: Threads of OpenVINO; PyTorch has its own.
+    """
+    found = [Contender(REFERENCE, "baseline", torch_runner(module))]
+    left_out = []
+    if _computes_bf16():
+        run = torch_runner(module, torch.bfloat16)
+        found.append(Contender("torch bf16", "baseline", run))
+    else:
+        left_out.append("torch bf16 is left out: this processor does not compute in bf16.")
+    if find_spec("openvino") is None:
+        left_out.append("OpenVINO is left out: it is not installed (extra openvino).")
+        return found, left_out
+    precisions: Mapping[str, Runtime] = {"OpenVINO fp32": "openvino"}
+    if _computes_bf16():
+        precisions = {**precisions, "OpenVINO bf16": "openvino-bf16"}
+    for name, runtime in precisions.items():
+        run = OpenVinoSession(portable, threads, bf16=runtime == "openvino-bf16").run
+        session = SessionSettings(runtime=runtime)
+        found.append(Contender(name, "baseline", run, None, session))
+    return found, left_out
+
+
+def _computes_bf16() -> bool:
+    """Whether bf16 is faster than fp32 here: without such instructions it is far slower."""
+    cpu = torch.cpu
+    hardware = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(cpu, name, lambda: False)() for name in hardware)
