@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tune.models.encoder import max_positions
+from lightning_tune_export.first_token import first_token_only
+from lightning_tune_export.reshapes import drop_round_trips
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -84,6 +86,8 @@ def trace(classifier: Classifier, attention: str, *, with_types: bool) -> ModelP
     if program is None:  # only the older exporter returns nothing
         raise RuntimeError("torch.onnx.export returned no program")
     model: ModelProto = program.model_proto
+    drop_round_trips(model)
+    first_token_only(model)
     return anonymous(model)
 
 
