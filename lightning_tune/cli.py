@@ -39,6 +39,10 @@ COMMANDS: Mapping[str, Command] = {
         "write a checkpoint that lies in several parts as one file",
         "lightning_tune.commands.convert",
     ),
+    "export": Command(
+        "write a checkpoint as a bundle: pruned, int8, ONNX, inside stated budgets",
+        "lightning_tune.commands.export",
+    ),
     "bench": Command(
         "measure what this machine reaches, which the speed of runs is compared with",
         "lightning_tune.commands.bench",

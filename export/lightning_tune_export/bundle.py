@@ -18,7 +18,14 @@ from tokenizers import Tokenizer
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.backbones import LoadedTokenizer
 from lightning_tune.schema import LabelSet
-from lightning_tune.serving.manifest import CONFIG, PORTABLE, QUANTIZED, TOKENIZER, Manifest, write_manifest
+from lightning_tune.serving.manifest import (
+    CONFIG,
+    PORTABLE,
+    QUANTIZED,
+    TOKENIZER,
+    Manifest,
+    write_manifest,
+)
 from lightning_tune.serving.sums import write_sums
 from lightning_tune_export.card import card
 from lightning_tune_export.report.page import write_html

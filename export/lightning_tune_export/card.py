@@ -19,7 +19,7 @@ from lightning_tune_export.report.record import ExportReport
 from lightning_tune_export.report.words import interval_text, points_text
 
 _LABELS_SHOWN = 40
-_OPENING = '''\
+_OPENING = """\
 import json, numpy as np, onnxruntime
 from tokenizers import Tokenizer
 {given}
@@ -31,7 +31,7 @@ arrays = {{"input_ids": [e.ids for e in read], "attention_mask": [e.attention_ma
 arrays["token_type_ids"] = [e.type_ids for e in read]
 inputs = {{each.name: np.array(arrays[each.name]) for each in session.get_inputs()}}
 logits = session.run(["logits"], inputs)[0] / about["calibration"]["temperature"]
-'''
+"""
 _ENDINGS = {
     "binary": 'print([about["labels"]["names"][at] for at in logits.argmax(axis=1)])\n',
     "multiclass": 'print([about["labels"]["names"][at] for at in logits.argmax(axis=1)])\n',

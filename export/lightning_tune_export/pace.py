@@ -13,6 +13,8 @@ import numpy as np
 from lightning_tune_export.runners import Arrays, Runner
 from lightning_tune_export.ladder import Shape, Timing
 
+_REST = 0.01  # seconds
+
 
 @dataclass(frozen=True)
 class PaceSettings:
@@ -83,6 +85,11 @@ def throughputs(
 def _in_turn(
     runners: Mapping[str, Runner], batches: Sequence[Arrays], *, rounds: int, seconds: float
 ) -> dict[str, list[float]]:
+    """Time each runner in turn; before its turn the threads of the one before come to rest.
+
+    Idle threads of ONNX Runtime and PyTorch spin for a while before they sleep, on the cores that
+    the next one wants. Its first run, with caches that another filled, is not timed.
+    """
     for run in runners.values():  # first runs allocate, and compile where there is a compiler
         for batch in batches:
             run(batch)
@@ -92,6 +99,8 @@ def _in_turn(
         if done >= 3 and time.perf_counter() - began > seconds:
             break
         for name, run in runners.items():
+            time.sleep(_REST)
+            run(batches[-1])
             start = time.perf_counter()
             for batch in batches:
                 run(batch)

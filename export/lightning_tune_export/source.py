@@ -93,7 +93,6 @@ class Source:
             found = getattr(self.data, f"{name}_data")
         return found  # type: ignore[no-any-return]
 
-
     def opened(self) -> dict[str, TokenizedSplit]:
         """Return the splits that were read, by name."""
         splits = (self.data.train_data, self.data.val_data, self.data.test_data)
@@ -104,7 +103,7 @@ def read_source(
     path: str,
     overrides: DataOverrides = DataOverrides(),  # noqa: B008  # frozen
     *,
-    backbone: str | None = None
+    backbone: str | None = None,
 ) -> Source:
     """Read a checkpoint; what LoRA and its like trained is merged into the backbone first.
 

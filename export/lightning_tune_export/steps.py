@@ -27,7 +27,12 @@ class Steps:
         taken = time.perf_counter() - start
         self.seconds[name] = round(self.seconds.get(name, 0.0) + taken, 2)
         if not self._quiet:
-            print(f"{name:<16} {told.text}  {taken:.1f} s" if told.text else f"{name:<16} {taken:.1f} s", flush=True)
+            print(
+                f"{name:<16} {told.text}  {taken:.1f} s"
+                if told.text
+                else f"{name:<16} {taken:.1f} s",
+                flush=True,
+            )
 
 
 class Told:

@@ -200,5 +200,6 @@ def show_candidates(
         table.add_column(heading, justify="left" if at == 0 else "right")
     for rung, row in zip(rungs, rows_of(rungs, winner), strict=True):
         style = "bold cyan" if rung.name == winner else "dim" if rung.role == "baseline" else ""
-        table.add_row(*(Text(cell, style=style) for cell in row))
+        shown = (cell.partition(" / ")[0] for cell in row)  # medians alone: eighty columns
+        table.add_row(*(Text(cell, style=style) for cell in shown))
     (console or Console()).print(table)

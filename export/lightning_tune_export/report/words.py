@@ -28,7 +28,8 @@ def interval_text(ends: tuple[float, float] | None, *, words: bool = True) -> st
     """
     if ends is None:
         return ""
-    shown = f"{ends[0]:.2f} to {ends[1]:.2f}"
+    low, high = (round(end, 2) + 0.0 for end in ends)  # no -0.00
+    shown = f"{low:.2f} to {high:.2f}"
     return f"(95 % interval {shown})" if words else shown
 
 
