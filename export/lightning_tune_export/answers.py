@@ -21,7 +21,7 @@ _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 def batches(
     source: Source,
     split: TokenizedSplit,
-    settings: BatchSettings = BatchSettings(tokens=BATCH_TOKENS),  # noqa: B008  # frozen
+    settings: BatchSettings = BatchSettings(tokens=BATCH_TOKENS),  # noqa: B008 - frozen
 ) -> Iterator[tuple[NDArray[np.intp], Arrays, NDArray[np.int64] | None]]:
     """Yield batches of examples of like length, longest first, padded to the longest.
 

@@ -1,4 +1,4 @@
-"""What each contender answers on validation, how fast it is, and what it costs."""
+"""What each entrant answers on validation, how fast it is, and what it costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lightning_tune.schema import MAIN_METRIC, Split
 from lightning_tune.serving.calibration import Calibration, apply
 from lightning_tune_export.answers import batches, logits_of, part_of, targets_of
 from lightning_tune_export.comparison import Comparison, compare
-from lightning_tune_export.contenders import Contender
+from lightning_tune_export.entrants import Entrant
 from lightning_tune_export.gate import judge
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.pace import shapes_of, throughputs, time_shapes
@@ -47,7 +47,7 @@ class Answered:
         rows = source.split(split)
         return cls(source, split, logits_of(source, rows, run), targets_of(rows))
 
-    def scores(self, calibration: Calibration = Calibration()) -> Floats:  # noqa: B008  # frozen
+    def scores(self, calibration: Calibration = Calibration()) -> Floats:  # noqa: B008 - frozen
         """Return probabilities [rows, labels], or scores [rows]."""
         return apply(self.logits, self.source.labels, calibration)
 
@@ -83,18 +83,18 @@ def metric_of(source: Source) -> str:
 
 
 def measured(
-    source: Source, contenders: Sequence[Contender], trained: Answered, recipe: Recipe
+    source: Source, entrants: Sequence[Entrant], trained: Answered, recipe: Recipe
 ) -> list[Rung]:
-    """Measure all contenders alike, on validation.
+    """Measure all entrants alike, on validation.
 
     Args:
         source: What is exported.
-        contenders: Candidates and baselines.
+        entrants: Candidates and baselines.
         trained: What the checkpoint answers on validation.
         recipe: Budgets, and how speed is measured.
     """
     pace = recipe.measure
-    runners = {each.name: each.run for each in contenders}
+    runners = {each.name: each.run for each in entrants}
     timings = time_shapes(
         runners,
         shapes_of(pace, source.encoding.max_length),
@@ -115,7 +115,7 @@ def measured(
             Answered.by(source, "val", each.run).against(trained),
             note=each.note,
         )
-        for each in contenders
+        for each in entrants
     ]
     return [_judged(rung, recipe) for rung in rungs]
 

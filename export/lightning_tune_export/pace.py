@@ -1,5 +1,6 @@
 """How fast runners are, measured in turn: one run of each after the other, so that all see the same
-machine."""
+machine.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lightning_tune_export.runners import Arrays, Runner
 from lightning_tune_export.ladder import Shape, Timing
+from lightning_tune_export.runners import Arrays, Runner
 
 _REST = 0.01  # seconds
 

@@ -14,8 +14,8 @@ from lightning_tune.schema import Split
 from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED
 from lightning_tune_export.bundle import Contents, check_output, config_of, write_bundle
-from lightning_tune_export.contenders import Contender, baselines
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
+from lightning_tune_export.entrants import Entrant, baselines
 from lightning_tune_export.gate import missed
 from lightning_tune_export.ladder import Rung, choose
 from lightning_tune_export.making import Made, make
@@ -56,11 +56,11 @@ def export_bundle(
             told.text = trained.words()
         made = make(source, recipe, work, steps, threads=threads)
         beside, left_out = baselines(source.module, made.portable, threads=threads)
-        contenders = [*made.candidates, *beside]
+        entrants = [*made.candidates, *beside]
         with steps("measure") as told:
-            rungs = measured(source, contenders, trained, recipe)
+            rungs = measured(source, entrants, trained, recipe)
             told.text = f"{len(rungs)} in turn"
-        winner = _chosen(contenders, rungs, quiet=quiet)
+        winner = _chosen(entrants, rungs, quiet=quiet)
         with steps("test") as told:
             verdict = judged(source, winner, rungs, recipe)
             told.text = f"{winner.name}: {verdict.words()}"
@@ -108,7 +108,7 @@ def _workplace(output: Path) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _chosen(contenders: Sequence[Contender], rungs: Sequence[Rung], *, quiet: bool) -> Contender:
+def _chosen(entrants: Sequence[Entrant], rungs: Sequence[Rung], *, quiet: bool) -> Entrant:
     try:
         name = choose(rungs).name
     except GateError:
@@ -116,11 +116,11 @@ def _chosen(contenders: Sequence[Contender], rungs: Sequence[Rung], *, quiet: bo
         raise
     if not quiet:
         show_candidates(rungs, name)
-    return next(each for each in contenders if each.name == name)
+    return next(each for each in entrants if each.name == name)
 
 
 def _contents(
-    source: Source, made: Made, winner: Contender, verdict: Verdict, report: ExportReport
+    source: Source, made: Made, winner: Entrant, verdict: Verdict, report: ExportReport
 ) -> Contents:
     labels = source.labels
     encoder = made.classifier.encoder

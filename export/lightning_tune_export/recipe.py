@@ -17,12 +17,14 @@ class Recipe:
 
     Args:
         budgets: What may be lost and spent.
+        int8: Whether int8 candidates are made.
         calibrate: Whether temperature and, in multi-label tasks, thresholds are fitted.
         measure: How speed is measured.
         resamples: Bootstrap resamples of the intervals on test, at least 100.
     """
 
     budgets: Budgets = Budgets()  # noqa: RUF009  # frozen
+    int8: bool = False
     calibrate: bool = True
     measure: PaceSettings = PaceSettings()  # noqa: RUF009  # frozen
     resamples: int = 1000

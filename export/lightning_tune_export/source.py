@@ -101,7 +101,7 @@ class Source:
 
 def read_source(
     path: str,
-    overrides: DataOverrides = DataOverrides(),  # noqa: B008  # frozen
+    overrides: DataOverrides = DataOverrides(),
     *,
     backbone: str | None = None,
 ) -> Source:

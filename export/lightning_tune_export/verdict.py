@@ -18,7 +18,7 @@ from lightning_tune_export.calibrate import (
     shifted,
 )
 from lightning_tune_export.comparison import Comparison
-from lightning_tune_export.contenders import Contender
+from lightning_tune_export.entrants import Entrant
 from lightning_tune_export.gate import Check, judge
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.measuring import Answered, metric_of
@@ -62,7 +62,7 @@ class Verdict:
         return f"{told}, {len(found.flips):,} of {found.rows:,} answers changed"
 
 
-def judged(source: Source, winner: Contender, rungs: Sequence[Rung], recipe: Recipe) -> Verdict:
+def judged(source: Source, winner: Entrant, rungs: Sequence[Rung], recipe: Recipe) -> Verdict:
     """Calibrate the winner on validation, read the test split, and hold it to its budgets.
 
     Args:
@@ -92,7 +92,7 @@ def judged(source: Source, winner: Contender, rungs: Sequence[Rung], recipe: Rec
     )
 
 
-def _fitted(source: Source, winner: Contender, recipe: Recipe) -> Calibration:
+def _fitted(source: Source, winner: Entrant, recipe: Recipe) -> Calibration:
     """Fit on the validation answers of the winner itself, not of the checkpoint."""
     kind = source.labels.kind
     if not recipe.calibrate or kind == "regression":

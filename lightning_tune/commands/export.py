@@ -9,10 +9,9 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.from_checkpoint import find_checkpoint
-from lightning_tune.commands.parsing import FunctionParser
+from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.settings import Setting, given
 from lightning_tune.errors import ConfigError
-from lightning_tune.serving.typed import decode
 from lightning_tune_export.bundle import check_output
 from lightning_tune_export.recipe import Recipe, find_recipe
 from lightning_tune_export.source import DataOverrides
@@ -30,11 +29,11 @@ def main(name: str, args: Sequence[str]) -> int:
     parser.add_function_arguments(export, as_positional=False, sub_configs=True, skip={"name"})
     parser.settings = given(args)
     parser.options = [flag for action in parser._actions for flag in action.option_strings]
-    values = parser.parse_args(list(args)).as_dict()
-    settings = {key: value for key, value in values.pop("recipe").items() if key != "__path__"}
+    values = parser.parse_args(args).as_dict()
     values.pop("config", None)
-    made: Recipe = decode(Recipe, settings, "recipe")
-    export(**{**values, "recipe": made, "data": DataOverrides(**values["data"]), "name": recipe})
+    for settings in (values["recipe"], values["data"]):
+        settings.pop("__path__", None)  # of the file it is from
+    export(**as_hinted(export, values), name=recipe)
     return 0
 
 
@@ -93,6 +92,5 @@ def export(
     )
     source = read_source(path, data, backbone=backbone)
     export_bundle(source, recipe, Path(output), name=name)
-    print(
-        f"next             {PROGRAM} score --bundle {output} --input new.csv --output predictions.parquet"
-    )
+    command = f"score --bundle {output} --input new.csv --output predictions.parquet"
+    print(f"next             {PROGRAM} {command}")

@@ -53,10 +53,10 @@ def run_function(function: Callable[..., int | None], name: str, args: Sequence[
     parser.options = [f"--{parameter}" for parameter in inspect.signature(function).parameters]
     values = parser.parse_args(list(args)).as_dict()
     values.pop("config", None)
-    return function(**_as_hinted(function, values)) or 0
+    return function(**as_hinted(function, values)) or 0
 
 
-def _as_hinted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+def as_hinted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
     """Make the dataclasses that a function takes of the mappings that the parser gives."""
     hints = get_type_hints(function)
     return {

@@ -12,13 +12,13 @@ import torch
 from lightning_tune.serving.manifest import Runtime, SessionSettings
 from lightning_tune.serving.runtime import OnnxRuntimeSession, OpenVinoSession
 from lightning_tune.training.module import TextClassifier
-from lightning_tune_export.runners import Runner, torch_runner
 from lightning_tune_export.ladder import Role
 from lightning_tune_export.report.words import REFERENCE
+from lightning_tune_export.runners import Runner, torch_runner
 
 
 @dataclass(frozen=True)
-class Contender:
+class Entrant:
     """Something that answers.
 
     Args:
@@ -35,7 +35,7 @@ class Contender:
     role: Role
     run: Runner
     path: Path | None = None
-    session: SessionSettings = SessionSettings()
+    session: SessionSettings = SessionSettings()  # noqa: RUF009 - frozen
     quantized: bool = False
     note: str = ""
 
@@ -53,16 +53,16 @@ def onnx_candidate(
     disabled: Sequence[str] = (),
     quantized: bool = False,
     note: str = "",
-) -> Contender:
+) -> Entrant:
     """Open an ONNX file as a candidate."""
     session = SessionSettings(tuple(disabled))
     run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
-    return Contender(name, "candidate", run, path, session, quantized, note)
+    return Entrant(name, "candidate", run, path, session, quantized, note)
 
 
 def baselines(
     module: TextClassifier, portable: Path, *, threads: int
-) -> tuple[list[Contender], list[str]]:
+) -> tuple[list[Entrant], list[str]]:
     """Return PyTorch in fp32 and bf16 and OpenVINO, and a word for each that is left out.
 
     Args:
@@ -70,11 +70,11 @@ def baselines(
         portable: The portable graph, which OpenVINO reads.
         threads: Threads of OpenVINO; PyTorch has its own.
     """
-    found = [Contender(REFERENCE, "baseline", torch_runner(module))]
+    found = [Entrant(REFERENCE, "baseline", torch_runner(module))]
     left_out = []
     if _computes_bf16():
         run = torch_runner(module, torch.bfloat16)
-        found.append(Contender("torch bf16", "baseline", run))
+        found.append(Entrant("torch bf16", "baseline", run))
     else:
         left_out.append("torch bf16 is left out: this processor does not compute in bf16.")
     if find_spec("openvino") is None:
@@ -86,7 +86,7 @@ def baselines(
     for name, runtime in precisions.items():
         run = OpenVinoSession(portable, threads, bf16=runtime == "openvino-bf16").run
         session = SessionSettings(runtime=runtime)
-        found.append(Contender(name, "baseline", run, None, session))
+        found.append(Entrant(name, "baseline", run, None, session))
     return found, left_out
 
 
