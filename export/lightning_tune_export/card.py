@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from lightning_tune.reports.display import (
     TASK_TITLES,
     label_text,
@@ -76,8 +74,8 @@ def card(report: ExportReport, manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> str:
-    kind = "text-classification"
-    return f"---\npipeline_tag: {kind}\nlibrary_name: onnxruntime\ntags: [onnx, {manifest.labels.kind}]\n---"
+    tags = f"tags: [onnx, {manifest.labels.kind}]"
+    return f"---\npipeline_tag: text-classification\nlibrary_name: onnxruntime\n{tags}\n---"
 
 
 def _head(report: ExportReport, manifest: Manifest) -> str:
@@ -86,14 +84,15 @@ def _head(report: ExportReport, manifest: Manifest) -> str:
     more = f" and {len(names) - _LABELS_SHOWN} more" if len(names) > _LABELS_SHOWN else ""
     found = report.comparison
     told = f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip()
+    of_pairs = " of pairs of texts" if manifest.fields.text_pair else ""
+    value = number(report.after.metrics[found.metric])
     lines = [
         f"# {escape(printable(report.title, limit=120))}",
         "",
-        f"{TASK_TITLES[manifest.labels.kind]}"
-        f"{' of pairs of texts' if manifest.fields.text_pair else ''}, exported by lightning_tune with "
-        f"the recipe `{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
-        f"{found.split} split: {number(report.after.metrics[found.metric])}; beside the checkpoint, "
-        f"{told}. `report.html` has all that was measured.",
+        f"{TASK_TITLES[manifest.labels.kind]}{of_pairs}, exported by lightning_tune with the recipe "
+        f"`{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
+        f"{found.split} split: {value}; beside the checkpoint, {told}. `report.html` has all that "
+        "was measured.",
     ]
     if names:
         lines += ["", f"Labels: {shown}{more}."]
@@ -142,18 +141,16 @@ def _treatment(manifest: Manifest) -> str:
 
 def _javascript(manifest: Manifest) -> str:
     kind = "fp32" if manifest.model == PORTABLE else "q8"
-    return f"""With [transformers.js](https://huggingface.co/docs/transformers.js), which reads config.json,
-tokenizer.json, tokenizer_config.json and `{manifest.model}`; it applies neither temperature nor thresholds:
+    return f"""With [transformers.js](https://huggingface.co/docs/transformers.js), which reads
+config.json, tokenizer.json, tokenizer_config.json and `{manifest.model}`, and knows neither
+temperature nor thresholds:
 
 ```js
 import {{ env, pipeline }} from "@huggingface/transformers";
-env.localModelPath = "./";            // the folder that holds this one
-const classify = await pipeline("text-classification", {json.dumps(_FOLDER)}, {{ dtype: "{kind}" }});
+env.localModelPath = "..";  // the folder that this one, "bundle", lies in
+const classify = await pipeline("text-classification", "bundle", {{ dtype: "{kind}" }});
 console.log(await classify("where is my parcel?"));
 ```"""
-
-
-_FOLDER = "bundle"
 
 
 def _measured(report: ExportReport) -> str:

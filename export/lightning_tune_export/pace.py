@@ -1,6 +1,4 @@
-"""How fast runners are, measured in turn: one run of each after the other, so that all see the same
-machine.
-"""
+"""How fast runners are, measured in turn, so that what disturbs one disturbs all."""
 
 from __future__ import annotations
 
