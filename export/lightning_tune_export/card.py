@@ -89,8 +89,8 @@ def _head(report: ExportReport, manifest: Manifest) -> str:
     lines = [
         f"# {escape(printable(report.title, limit=120))}",
         "",
-        f"{TASK_TITLES[manifest.labels.kind]}{of_pairs}, exported by lightning_tune with the recipe "
-        f"`{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
+        f"{TASK_TITLES[manifest.labels.kind]}{of_pairs}, exported by lightning_tune with the "
+        f"recipe `{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
         f"{found.split} split: {value}; beside the checkpoint, {told}. `report.html` has all that "
         "was measured.",
     ]
