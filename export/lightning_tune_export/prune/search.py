@@ -115,7 +115,6 @@ def _options(importance: Tensor, costs: NDArray[np.float64], step: int) -> _Opti
     sizes = sorted({*range(0, count, step), count})
     descending = importance.sort(descending=True).values.numpy()
     left = np.concatenate(([0.0], np.cumsum(descending)))
-    # Costs by measurement can fall as sizes grow; nobody is to pay for that.
     return _Options(sizes, costs[sizes], left[-1] - left[sizes])
 
 
@@ -135,6 +134,9 @@ def choose(
     >>> choose([(tens, np.array([5.0, 0.0])), (tens, np.array([3.0, 0.0]))], 10.0)
     [1, 0]
     """
+    freely = [int(losses.argmin()) for _, losses in groups]
+    if sum(costs[one] for (costs, _), one in zip(groups, freely, strict=True)) <= budget:
+        return freely  # which the rounding of costs could prevent
     unit = budget / _STEPS if budget > 0 else 1.0
     best: NDArray[Any] = np.zeros(_STEPS + 1)  # least loss by the steps that are spent at most
     picks = []
