@@ -100,11 +100,11 @@ def measured(
         shapes_of(pace, source.encoding.max_length),
         vocabulary=int(source.module.classifier.encoder.config.vocab_size),
         with_types=source.tokenizer.with_types,
-        settings=pace,
+        rounds=pace.rounds,
     )
     some = part_of(source.split("val"), pace.texts, seed=source.data.seed)
     mixed = [arrays for _, arrays, _ in batches(source, some)]
-    rates = throughputs(runners, mixed, texts=len(some), seconds=pace.seconds)
+    rates = throughputs(runners, mixed, texts=len(some))
     rungs = [
         Rung(
             each.name,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from typing import Any
 
 from lightning_tune_export.ladder import Shape, Timing
+from lightning_tune_export.measure import Batch, Effort, equal_length, measure
 from lightning_tune_export.runners import Arrays, Runner
 
-_REST = 0.01  # seconds
+Pass = Callable[[Batch], Any]
 
 
 @dataclass(frozen=True)
@@ -22,15 +20,13 @@ class PaceSettings:
     Args:
         shapes: Texts and tokens of the batches that are timed; the first is what a budget of
             milliseconds is about.
-        rounds: Most runs of each batch, at least 3.
-        seconds: Time after which no further round of a batch begins, above 0.
+        rounds: Turns that each has on each batch, at least 1.
         texts: Validation texts that the throughput is measured on, at least 1.
         threads: Threads that all compute with, at least 1; null: one for each core that is free.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((1, 24), (16, 128))
-    rounds: int = 60
-    seconds: float = 8.0
+    rounds: int = 15
     texts: int = 512
     threads: int | None = None
 
@@ -51,7 +47,7 @@ def time_shapes(
     *,
     vocabulary: int,
     with_types: bool,
-    settings: PaceSettings,
+    rounds: int,
 ) -> dict[str, dict[Shape, Timing]]:
     """Return the milliseconds of each runner by shape.
 
@@ -60,59 +56,29 @@ def time_shapes(
         shapes: The batches.
         vocabulary: Token ids are drawn below this.
         with_types: Whether `token_type_ids` are wanted.
-        settings: How long is measured.
+        rounds: Turns of each runner on each batch.
     """
-    found: dict[str, dict[Shape, Timing]] = {name: {} for name in runners}
-    for shape in shapes:
-        batch = random_batch(shape, vocabulary=vocabulary, with_types=with_types)
-        times = _in_turn(runners, [batch], rounds=settings.rounds, seconds=settings.seconds)
-        for name, taken in times.items():
-            milliseconds = [1000 * value for value in taken]
-            p95 = float(np.percentile(milliseconds, 95))
-            found[name][shape] = Timing(statistics.median(milliseconds), p95)
-    return found
+    batches = {
+        str(shape): equal_length(
+            shape.texts, shape.tokens, with_types=with_types, vocabulary=vocabulary
+        )
+        for shape in shapes
+    }
+    found = measure(runners, batches, effort=Effort(rounds=rounds))
+    return {
+        name: {shape: Timing(each[str(shape)].p50, each[str(shape)].p95) for shape in shapes}
+        for name, each in found.items()
+    }
 
 
 def throughputs(
-    runners: Mapping[str, Runner], batches: Sequence[Arrays], *, texts: int, seconds: float
+    runners: Mapping[str, Runner], batches: Sequence[Arrays], *, texts: int
 ) -> dict[str, float]:
     """Return the texts a second of each runner over batches of mixed lengths, the median pass."""
-    times = _in_turn(runners, batches, rounds=5, seconds=seconds)
-    return {name: texts / statistics.median(taken) for name, taken in times.items()}
 
+    def whole(run: Runner) -> Pass:
+        return lambda _: [run(batch) for batch in batches]
 
-def _in_turn(
-    runners: Mapping[str, Runner], batches: Sequence[Arrays], *, rounds: int, seconds: float
-) -> dict[str, list[float]]:
-    """Time each runner in turn; before its turn the threads of the one before come to rest.
-
-    Idle threads of ONNX Runtime and PyTorch spin for a while before they sleep, on the cores that
-    the next one wants. Its first run, with caches that another filled, is not timed.
-    """
-    for run in runners.values():  # first runs allocate, and compile where there is a compiler
-        for batch in batches:
-            run(batch)
-    times: dict[str, list[float]] = {name: [] for name in runners}
-    began = time.perf_counter()
-    for done in range(rounds):
-        if done >= 3 and time.perf_counter() - began > seconds:
-            break
-        for name, run in runners.items():
-            time.sleep(_REST)
-            run(batches[-1])
-            start = time.perf_counter()
-            for batch in batches:
-                run(batch)
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def random_batch(shape: Shape, *, vocabulary: int, with_types: bool) -> Arrays:
-    """Return a batch without padding, of token ids that mean nothing."""
-    generator = np.random.default_rng(0)
-    size = (shape.texts, shape.tokens)
-    batch = {
-        "input_ids": generator.integers(0, vocabulary, size),
-        "attention_mask": np.ones(size, np.int64),
-    }
-    return batch | ({"token_type_ids": np.zeros(size, np.int64)} if with_types else {})
+    passes = {name: whole(run) for name, run in runners.items()}
+    found = measure(passes, {"all": batches[0]}, effort=Effort(rounds=5, seconds=0))
+    return {name: 1000 * texts / each["all"].p50 for name, each in found.items()}

@@ -1,0 +1,1 @@
+"""Pruning: what an encoder can do without, cut out, and the rest taught to answer as before."""
