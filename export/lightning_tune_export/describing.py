@@ -39,6 +39,7 @@ _PROBED = (
 def manifest_of(
     source: Source,
     *,
+    checkpoint: str,
     model: ModelFile,
     session: SessionSettings,
     calibration: Calibration,
@@ -51,6 +52,7 @@ def manifest_of(
 
     Args:
         source: What was exported.
+        checkpoint: Digest of the checkpoint that was named.
         model: The file that answers.
         session: How it is run.
         calibration: Temperature and thresholds.
@@ -75,7 +77,7 @@ def manifest_of(
         probe=probe,
         versions=versions(),
         provenance={
-            "checkpoint_sha256": source.sha256,
+            "checkpoint_sha256": checkpoint,
             "recipe": recipe,
             "data": {name: digest_of(split) for name, split in source.opened().items()},
             "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -12,9 +12,11 @@ import torch
 from lightning_tune.serving.manifest import Runtime, SessionSettings
 from lightning_tune.serving.runtime import OnnxRuntimeSession, OpenVinoSession
 from lightning_tune.training.module import TextClassifier
+from lightning_tune_export.contenders import torch_runner
 from lightning_tune_export.ladder import Role
+from lightning_tune_export.prune.probing import fast_type
 from lightning_tune_export.report.words import REFERENCE
-from lightning_tune_export.runners import Runner, torch_runner
+from lightning_tune_export.runners import Runner
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,11 @@ def baselines(
         portable: The portable graph, which OpenVINO reads.
         threads: Threads of OpenVINO; PyTorch has its own.
     """
-    found = [Entrant(REFERENCE, "baseline", torch_runner(module))]
+    found = [Entrant(REFERENCE, "baseline", torch_runner(module.classifier, "float32"))]
     left_out = []
-    if _computes_bf16():
-        run = torch_runner(module, torch.bfloat16)
+    computes_bf16 = fast_type() is torch.bfloat16
+    if computes_bf16:
+        run = torch_runner(module.classifier, "bfloat16")
         found.append(Entrant("torch bf16", "baseline", run))
     else:
         left_out.append("torch bf16 is left out: this processor does not compute in bf16.")
@@ -81,17 +84,10 @@ def baselines(
         left_out.append("OpenVINO is left out: it is not installed (extra openvino).")
         return found, left_out
     precisions: Mapping[str, Runtime] = {"OpenVINO fp32": "openvino"}
-    if _computes_bf16():
+    if computes_bf16:
         precisions = {**precisions, "OpenVINO bf16": "openvino-bf16"}
     for name, runtime in precisions.items():
         run = OpenVinoSession(portable, threads, bf16=runtime == "openvino-bf16").run
         session = SessionSettings(runtime=runtime)
         found.append(Entrant(name, "baseline", run, None, session))
     return found, left_out
-
-
-def _computes_bf16() -> bool:
-    """Whether bf16 is faster than fp32 here: without such instructions it is far slower."""
-    cpu = torch.cpu
-    hardware = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    return any(getattr(cpu, name, lambda: False)() for name in hardware)

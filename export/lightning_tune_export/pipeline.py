@@ -58,11 +58,11 @@ def export_bundle(
         beside, left_out = baselines(source.module, made.portable, threads=threads)
         entrants = [*made.candidates, *beside]
         with steps("measure") as told:
-            rungs = measured(source, entrants, trained, recipe)
+            rungs = measured(made.source, entrants, trained, recipe)
             told.text = f"{len(rungs)} in turn"
         winner = _chosen(entrants, rungs, quiet=quiet)
         with steps("test") as told:
-            verdict = judged(source, winner, rungs, recipe)
+            verdict = judged(source, made.source, winner, rungs, recipe)
             told.text = f"{winner.name}: {verdict.words()}"
         if not verdict.passes:
             raise GateError(
@@ -122,23 +122,23 @@ def _chosen(entrants: Sequence[Entrant], rungs: Sequence[Rung], *, quiet: bool) 
 def _contents(
     source: Source, made: Made, winner: Entrant, verdict: Verdict, report: ExportReport
 ) -> Contents:
-    labels = source.labels
-    encoder = made.classifier.encoder
+    final = made.source
     manifest = manifest_of(
-        source,
+        final,
+        checkpoint=source.sha256,
         model=QUANTIZED if winner.quantized else PORTABLE,
         session=winner.session,
         calibration=verdict.calibration,
         metric=verdict.comparison.metric,
         metrics=verdict.after.metrics,
         recipe=report.recipe,
-        probe=probe_of(source, winner.run, rounded=winner.quantized),
+        probe=probe_of(final, winner.run, rounded=winner.quantized),
     )
     return Contents(
         portable=made.portable,
         quantized=winner.path if winner.quantized else None,
         manifest=manifest,
         report=report,
-        tokenizer=source.tokenizer,
-        config=config_of(architecture_of(encoder), labels),
+        tokenizer=final.tokenizer,
+        config=config_of(architecture_of(final.module.classifier.encoder), final.labels),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune_export.budgets import Budgets
 from lightning_tune_export.pace import PaceSettings
+from lightning_tune_export.prune.pruning import PruneSettings
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class Recipe:
 
     Args:
         budgets: What may be lost and spent.
+        prune: How much of the encoder goes; null: nothing.
+        vocabulary: Whether tokens that train does not have go too.
         int8: Whether int8 candidates are made.
         calibrate: Whether temperature and, in multi-label tasks, thresholds are fitted.
         measure: How speed is measured.
@@ -24,6 +27,8 @@ class Recipe:
     """
 
     budgets: Budgets = Budgets()  # noqa: RUF009  # frozen
+    prune: PruneSettings | None = None
+    vocabulary: bool = False
     int8: bool = False
     calibrate: bool = True
     measure: PaceSettings = PaceSettings()  # noqa: RUF009  # frozen
@@ -32,7 +37,7 @@ class Recipe:
     @property
     def needs_train(self) -> bool:
         """Whether statistics of the training split are needed."""
-        return False
+        return self.int8 or self.prune is not None or self.vocabulary
 
 
 def recipe_folder() -> Path:

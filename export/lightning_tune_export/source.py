@@ -21,7 +21,8 @@ from lightning_tune.serving.encoding import EncodingSettings
 from lightning_tune.tables import TableFormat
 from lightning_tune.training.inference import restored
 from lightning_tune.training.module import TextClassifier
-from lightning_tune_export.runners import Runner, torch_runner
+from lightning_tune_export.contenders import torch_runner
+from lightning_tune_export.runners import Runner
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Source:
         data: The data module it was trained with, overrides applied.
         tokenizer: The tokenizer that travelled with it.
         encoding: Length and truncation of training.
+        checkpoint: What the file holds, merged.
+        overrides: Data that takes the place of the checkpoint's.
         merged: The tuning that was merged into the backbone first; "" where none was.
     """
 
@@ -67,6 +70,8 @@ class Source:
     data: TextDataModule
     tokenizer: LoadedTokenizer
     encoding: EncodingSettings
+    checkpoint: Mapping[str, Any]
+    overrides: DataOverrides
     merged: str = ""
 
     @property
@@ -77,7 +82,7 @@ class Source:
     @cached_property
     def run(self) -> Runner:
         """Answers batches as the checkpoint does, in fp32."""
-        return torch_runner(self.module)
+        return torch_runner(self.module.classifier, "float32")
 
     def split(self, name: Split) -> TokenizedSplit:
         """Return a split, tokenized or opened from the cache.
@@ -132,6 +137,8 @@ def read_source(
         encoding=EncodingSettings(
             data["max_length"], data["truncation"], data["window_stride"], data["max_windows"]
         ),
+        checkpoint=checkpoint,
+        overrides=overrides,
         merged=type(tuning).__name__ if tuning.partial else "",
     )
 

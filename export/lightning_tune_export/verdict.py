@@ -62,18 +62,21 @@ class Verdict:
         return f"{told}, {len(found.flips):,} of {found.rows:,} answers changed"
 
 
-def judged(source: Source, winner: Entrant, rungs: Sequence[Rung], recipe: Recipe) -> Verdict:
+def judged(
+    source: Source, final: Source, winner: Entrant, rungs: Sequence[Rung], recipe: Recipe
+) -> Verdict:
     """Calibrate the winner on validation, read the test split, and hold it to its budgets.
 
     Args:
-        source: What is exported.
+        source: The checkpoint.
+        final: What the winner was made of: the checkpoint, or what pruning left of it.
         winner: The candidate that was chosen on validation.
         rungs: What was measured of all.
         recipe: Budgets, and whether to calibrate.
     """
-    calibration = _fitted(source, winner, recipe)
+    calibration = _fitted(final, winner, recipe)
     trained = Answered.by(source, "test", source.run)
-    found = Answered.by(source, "test", winner.run)
+    found = Answered.by(final, "test", winner.run)
     comparison = found.against(trained, resamples=recipe.resamples)
     rung = next(each for each in rungs if each.name == winner.name)
     return Verdict(

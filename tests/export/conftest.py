@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 QUICK = [
-    "--recipe.measure.seconds=0.01",
-    "--recipe.measure.rounds=3",
+    "--recipe.measure.rounds=1",
     "--recipe.resamples=100",
     "--recipe.budgets.milliseconds=null",
 ]
