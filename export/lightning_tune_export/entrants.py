@@ -11,12 +11,12 @@ import torch
 
 from lightning_tune.serving.manifest import Runtime, SessionSettings
 from lightning_tune.serving.runtime import OnnxRuntimeSession, OpenVinoSession
-from lightning_tune.training.module import TextClassifier
 from lightning_tune_export.contenders import torch_runner
 from lightning_tune_export.ladder import Role
 from lightning_tune_export.prune.probing import fast_type
 from lightning_tune_export.report.words import REFERENCE
 from lightning_tune_export.runners import Runner
+from lightning_tune_export.source import Source
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Entrant:
     Args:
         name: Its name in tables.
         role: A candidate may be taken; a baseline stands beside them.
+        source: Whose data and tokenizer its batches are made with.
         run: Answers batches.
         path: Its file; None of a baseline that has none of its own.
         session: How its file is run.
@@ -35,6 +36,7 @@ class Entrant:
 
     name: str
     role: Role
+    source: Source
     run: Runner
     path: Path | None = None
     session: SessionSettings = SessionSettings()  # noqa: RUF009 - frozen
@@ -50,6 +52,7 @@ class Entrant:
 def onnx_candidate(
     name: str,
     path: Path,
+    source: Source,
     *,
     threads: int,
     disabled: Sequence[str] = (),
@@ -59,25 +62,26 @@ def onnx_candidate(
     """Open an ONNX file as a candidate."""
     session = SessionSettings(tuple(disabled))
     run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
-    return Entrant(name, "candidate", run, path, session, quantized, note)
+    return Entrant(name, "candidate", source, run, path, session, quantized, note)
 
 
 def baselines(
-    module: TextClassifier, portable: Path, *, threads: int
+    trained: Source, final: Source, portable: Path, *, threads: int
 ) -> tuple[list[Entrant], list[str]]:
     """Return PyTorch in fp32 and bf16 and OpenVINO, and a word for each that is left out.
 
     Args:
-        module: The checkpoint as it was trained.
+        trained: The checkpoint as it was trained.
+        final: What the graphs were exported of.
         portable: The portable graph, which OpenVINO reads.
         threads: Threads of OpenVINO; PyTorch has its own.
     """
-    found = [Entrant(REFERENCE, "baseline", torch_runner(module.classifier, "float32"))]
+    found = [Entrant(REFERENCE, "baseline", trained, trained.run)]
     left_out = []
     computes_bf16 = fast_type() is torch.bfloat16
     if computes_bf16:
-        run = torch_runner(module.classifier, "bfloat16")
-        found.append(Entrant("torch bf16", "baseline", run))
+        run = torch_runner(trained.module.classifier, "bfloat16")
+        found.append(Entrant("torch bf16", "baseline", trained, run))
     else:
         left_out.append("torch bf16 is left out: this processor does not compute in bf16.")
     if find_spec("openvino") is None:
@@ -89,5 +93,5 @@ def baselines(
     for name, runtime in precisions.items():
         run = OpenVinoSession(portable, threads, bf16=runtime == "openvino-bf16").run
         session = SessionSettings(runtime=runtime)
-        found.append(Entrant(name, "baseline", run, None, session))
+        found.append(Entrant(name, "baseline", final, run, None, session))
     return found, left_out

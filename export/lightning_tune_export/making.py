@@ -69,7 +69,7 @@ def make(source: Source, recipe: Recipe, work: Path, steps: Steps, *, threads: i
             made.candidates = _int8(source, portable, work, threads=threads)
             told.text = f"{len(made.candidates)} candidates"
     else:
-        made.candidates = [onnx_candidate("fp32", portable, threads=threads)]
+        made.candidates = [onnx_candidate("fp32", portable, source, threads=threads)]
     return made
 
 
@@ -108,6 +108,6 @@ def _int8(source: Source, portable: Path, work: Path, *, threads: int) -> list[E
     found = dynamic_int8(fused.path or portable, work / "int8.onnx")
     return [
         onnx_candidate(
-            "int8 dynamic", found.path, threads=threads, disabled=LEFT_ALONE, quantized=True
+            "int8 dynamic", found.path, source, threads=threads, disabled=LEFT_ALONE, quantized=True
         )
     ]

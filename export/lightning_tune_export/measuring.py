@@ -19,7 +19,7 @@ from lightning_tune_export.gate import judge
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.pace import shapes_of, throughputs, time_shapes
 from lightning_tune_export.recipe import Recipe
-from lightning_tune_export.runners import Runner
+from lightning_tune_export.runners import Arrays, Runner
 from lightning_tune_export.source import Source
 
 Floats = NDArray[np.float32]
@@ -82,29 +82,27 @@ def metric_of(source: Source) -> str:
     return named if named in METRICS[kind] else MAIN_METRIC[kind]
 
 
-def measured(
-    source: Source, entrants: Sequence[Entrant], trained: Answered, recipe: Recipe
-) -> list[Rung]:
-    """Measure all entrants alike, on validation.
+def measured(entrants: Sequence[Entrant], trained: Answered, recipe: Recipe) -> list[Rung]:
+    """Measure all alike, on validation.
 
     Args:
-        source: What is exported.
         entrants: Candidates and baselines.
         trained: What the checkpoint answers on validation.
         recipe: Budgets, and how speed is measured.
     """
-    pace = recipe.measure
-    runners = {each.name: each.run for each in entrants}
+    pace, source = recipe.measure, trained.source
+    sizes = [each.source.module.classifier.encoder.config.vocab_size for each in entrants]
     timings = time_shapes(
-        runners,
+        {each.name: each.run for each in entrants},
         shapes_of(pace, source.encoding.max_length),
-        vocabulary=int(source.module.classifier.encoder.config.vocab_size),
+        vocabulary=min(sizes),
         with_types=source.tokenizer.with_types,
         rounds=pace.rounds,
     )
-    some = part_of(source.split("val"), pace.texts, seed=source.data.seed)
-    mixed = [arrays for _, arrays, _ in batches(source, some)]
-    rates = throughputs(runners, mixed, texts=len(some))
+    rates = throughputs(
+        {each.name: (each.run, _some(each, pace.texts)) for each in entrants},
+        texts=min(pace.texts, len(source.split("val"))),
+    )
     rungs = [
         Rung(
             each.name,
@@ -112,12 +110,18 @@ def measured(
             each.megabytes,
             timings[each.name],
             rates[each.name],
-            Answered.by(source, "val", each.run).against(trained),
+            Answered.by(each.source, "val", each.run).against(trained),
             note=each.note,
         )
         for each in entrants
     ]
     return [_judged(rung, recipe) for rung in rungs]
+
+
+def _some(entrant: Entrant, texts: int) -> list[Arrays]:
+    source = entrant.source
+    part = part_of(source.split("val"), texts, seed=source.data.seed)
+    return [arrays for _, arrays, _ in batches(source, part)]
 
 
 def _judged(rung: Rung, recipe: Recipe) -> Rung:

@@ -72,13 +72,18 @@ def time_shapes(
 
 
 def throughputs(
-    runners: Mapping[str, Runner], batches: Sequence[Arrays], *, texts: int
+    runners: Mapping[str, tuple[Runner, Sequence[Arrays]]], *, texts: int
 ) -> dict[str, float]:
-    """Return the texts a second of each runner over batches of mixed lengths, the median pass."""
+    """Return the texts a second over batches of mixed lengths, those of the median pass.
 
-    def whole(run: Runner) -> Pass:
+    Args:
+        runners: By name, what answers, and its batches.
+        texts: How many texts all batches of a runner hold.
+    """
+
+    def whole(run: Runner, batches: Sequence[Arrays]) -> Pass:
         return lambda _: [run(batch) for batch in batches]
 
-    passes = {name: whole(run) for name, run in runners.items()}
-    found = measure(passes, {"all": batches[0]}, effort=Effort(rounds=5, seconds=0))
+    passes = {name: whole(run, batches) for name, (run, batches) in runners.items()}
+    found = measure(passes, {"all": {}}, effort=Effort(rounds=5, seconds=0))
     return {name: 1000 * texts / each["all"].p50 for name, each in found.items()}

@@ -55,10 +55,10 @@ def export_bundle(
             trained = Answered.by(source, "val", source.run)
             told.text = trained.words()
         made = make(source, recipe, work, steps, threads=threads)
-        beside, left_out = baselines(source.module, made.portable, threads=threads)
+        beside, left_out = baselines(source, made.source, made.portable, threads=threads)
         entrants = [*made.candidates, *beside]
         with steps("measure") as told:
-            rungs = measured(made.source, entrants, trained, recipe)
+            rungs = measured(entrants, trained, recipe)
             told.text = f"{len(rungs)} in turn"
         winner = _chosen(entrants, rungs, quiet=quiet)
         with steps("test") as told:
