@@ -27,7 +27,7 @@ class PaceSettings:
 
     shapes: tuple[tuple[int, int], ...] = ((1, 24), (16, 128))
     rounds: int = 15
-    texts: int = 512
+    texts: int = 256
     threads: int | None = None
 
 
@@ -85,5 +85,5 @@ def throughputs(
         return lambda _: [run(batch) for batch in batches]
 
     passes = {name: whole(run, batches) for name, (run, batches) in runners.items()}
-    found = measure(passes, {"all": {}}, effort=Effort(rounds=5, seconds=0))
+    found = measure(passes, {"all": {}}, effort=Effort(rounds=3, seconds=0))
     return {name: 1000 * texts / each["all"].p50 for name, each in found.items()}

@@ -62,6 +62,7 @@ def export(
     recipe: Recipe,
     data: DataOverrides = DataOverrides(),  # noqa: B008  # frozen
     backbone: str | None = None,
+    track: bool = True,
     name: str = "",
 ) -> None:
     """Prune, quantize and write a checkpoint as a bundle; verified, and inside its budgets.
@@ -76,6 +77,7 @@ def export(
             file of your own.
         data: Data that takes the place of the checkpoint's.
         backbone: Where the backbone is now, of a checkpoint that holds only what was trained.
+        track: Add table, figures and bundle to the W&B run of the checkpoint, where it has one.
         name: Name of the recipe.
 
     Raises:
@@ -85,12 +87,15 @@ def export(
     """
     from lightning_tune_export.pipeline import export_bundle
     from lightning_tune_export.source import read_source
+    from lightning_tune_export.tracking import track as add_to_run
 
     check_output(Path(output))
     path = str(
         find_checkpoint("export", [Setting("ckpt_path", checkpoint, "--checkpoint")], "runs")
     )
     source = read_source(path, data, backbone=backbone)
-    export_bundle(source, recipe, Path(output), name=name)
+    report = export_bundle(source, recipe, Path(output), name=name)
+    if track:
+        add_to_run(report, Path(output), source.checkpoint, path)
     command = f"score --bundle {output} --input new.csv --output predictions.parquet"
     print(f"next             {PROGRAM} {command}")

@@ -61,6 +61,8 @@ from lightning_tune.training.strategies import require_known, require_whole_weig
 
 logger = logging.getLogger(__name__)
 
+TRACKED_KEY = "tracked"
+"""Where a checkpoint says which run of a tracker it belongs to, beside the label set."""
 FORMAT = 1
 """Version of what we add to a checkpoint; a reader refuses a newer one."""
 
@@ -386,6 +388,10 @@ class TextClassifier(L.LightningModule):
             "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
             **self._travelling,
         }
+        loggers = getattr(self._trainer, "loggers", ())
+        tracked = [each.address for each in loggers if getattr(each, "address", None)]
+        if tracked:
+            checkpoint[PACKAGE_KEY][TRACKED_KEY] = tracked[0]
         if self.tuning.partial:
             checkpoint[PACKAGE_KEY][BACKBONE_KEY] = {"name": self.backbone, "sha256": self._digest}
             checkpoint["state_dict"] = trained_only(checkpoint["state_dict"], self)
@@ -415,7 +421,7 @@ class TextClassifier(L.LightningModule):
         self._travelling = {
             key: value
             for key, value in ours.items()
-            if key not in ("format", "labels", "class_path", BACKBONE_KEY)
+            if key not in ("format", "labels", "class_path", BACKBONE_KEY, TRACKED_KEY)
         }
         if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
             self._objective_state = checkpoint.get(OBJECTIVE_KEY, {})

@@ -8,7 +8,6 @@ from lightning_tune.reports.display import metric_title, number
 from lightning_tune.reports.elements import figure, key, section
 from lightning_tune.reports.heatmap import confusion_svg
 from lightning_tune.reports.markup import Markup, element
-from lightning_tune_export.calibrate import Bin
 from lightning_tune_export.report.record import ExportReport
 
 
@@ -64,17 +63,12 @@ def confusion(report: ExportReport) -> Markup | None:
 
 def reliability(report: ExportReport) -> Markup | None:
     """How often answers of each confidence are right, before and after calibration."""
-    found = report.calibrated
-    errors = found.errors
-    if not errors:
+    named = reliability_curves(report)
+    if not named:
         return None
-    named = {
-        "checkpoint": found.checkpoint,
-        "exported, temperature 1": found.before,
-        f"exported, temperature {found.temperature:.3f}": found.after,
-    }
+    errors = report.calibrated.errors
     lines = [Line("always right about itself", [(0.0, 0.0), (1.0, 1.0)], None)]
-    lines += [Line(name, _points(bins), color) for color, (name, bins) in enumerate(named.items())]
+    lines += [Line(name, points, color) for color, (name, points) in enumerate(named.items())]
     legend = [
         key(color, name, f"error {error:.4f}")
         for color, (name, error) in enumerate(zip(named, errors.values(), strict=True))
@@ -87,5 +81,16 @@ def reliability(report: ExportReport) -> Markup | None:
     return section("reliability", "Reliability", drawing, lead=lead)
 
 
-def _points(bins: list[Bin]) -> list[tuple[float, float]]:
-    return [(each.confidence, each.right) for each in bins]
+def reliability_curves(report: ExportReport) -> dict[str, list[tuple[float, float]]]:
+    """Return points (confidence, share right) on test, by whose they are; none in regression."""
+    found = report.calibrated
+    named = {
+        "checkpoint": found.checkpoint,
+        "exported, temperature 1": found.before,
+        f"exported, temperature {found.temperature:.3f}": found.after,
+    }
+    return {
+        name: [(each.confidence, each.right) for each in bins]
+        for name, bins in named.items()
+        if bins
+    }

@@ -35,7 +35,7 @@ def export_markdown(report: ExportReport) -> str:
     parts = [
         _header(report),
         markdown_table("Budgets", ["Budget", "Measured", "Limit", "Left", ""], _gate(report)),
-        markdown_table("Candidates", list(_headings(report.rungs)), _candidates(report)),
+        markdown_table("Candidates", list(headings_of(report.rungs)), _candidates(report)),
         markdown_table(
             "What changed",
             ["Metric", "Checkpoint", "Exported", "Change, 95 % interval"],
@@ -96,10 +96,11 @@ def _gate(report: ExportReport) -> list[list[str]]:
     ]
 
 
-def _headings(rungs: Sequence[Rung]) -> list[str]:
+def headings_of(rungs: Sequence[Rung]) -> list[str]:
+    """Return the headings of the table of candidates."""
     shapes = dict.fromkeys(shape for rung in rungs for shape in rung.timings)
     return [
-        "",
+        "Name",
         "MB",
         *(f"{shape}, ms" for shape in shapes),
         "Texts/s",
@@ -110,7 +111,7 @@ def _headings(rungs: Sequence[Rung]) -> list[str]:
 
 
 def rows_of(rungs: Sequence[Rung], winner: str) -> list[list[str]]:
-    """Return the table of candidates and baselines, a list of cells each, for `_headings`."""
+    """Return the table of candidates and baselines, a list of cells each, for `headings_of`."""
     shapes = list(dict.fromkeys(shape for rung in rungs for shape in rung.timings))
     rows = []
     for rung in rungs:
@@ -196,7 +197,7 @@ def show_candidates(
 ) -> None:
     """Print the table of candidates and baselines."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for at, heading in enumerate(_headings(rungs)):
+    for at, heading in enumerate(headings_of(rungs)):
         table.add_column(heading, justify="left" if at == 0 else "right")
     for rung, row in zip(rungs, rows_of(rungs, winner), strict=True):
         style = "bold cyan" if rung.name == winner else "dim" if rung.role == "baseline" else ""
