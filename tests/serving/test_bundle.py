@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 
 import lightning_tune
+from lightning_tune.data.batching import BatchSettings
 from lightning_tune.errors import BundleError, ConfigError, DataError
 from lightning_tune.models.backbones import LoadedTokenizer
 from lightning_tune.schema import LabelSet
@@ -138,7 +139,7 @@ class Wrapped(torch.nn.Module):
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_backbone, tmp_path_factory) -> Trained:
+def trained(tiny_backbone, texts, tmp_path_factory) -> Trained:
     folder = tiny_backbone("bert")
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -147,10 +148,15 @@ def trained(tiny_backbone, tmp_path_factory) -> Trained:
         encoder = module.classifier.encoder.eval()
         for layer in encoder.modules():
             if isinstance(layer, torch.nn.Linear):
-                torch.nn.init.normal_(layer.weight, std=0.7)  # answers that differ by text …
-        with torch.no_grad():  # … and some of each label
-            encoder.classifier.bias.sub_(encoder(torch.randint(40, 300, (500, 20))).logits.mean(0))
+                torch.nn.init.normal_(layer.weight, std=0.3)  # answers that differ by text …
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    loaded = LoadedTokenizer(tokenizer.to_str(), {}, pad_id=0, with_types=True)
+    batches = LoadedClassifier(module, loaded, EncodingSettings(48)).batches(
+        texts, None, BatchSettings()
+    )
+    with torch.no_grad():  # … and many of each label
+        middle = torch.cat([module(batch) for batch in batches]).median(dim=0).values
+        encoder.classifier.bias.sub_(middle)
     path = tmp_path_factory.mktemp("onnx") / "model.onnx"
     ids = torch.randint(5, 100, (3, 7), generator=torch.Generator().manual_seed(0))
     axes = {0: torch.export.Dim("batch"), 1: torch.export.Dim("sequence")}
@@ -167,7 +173,6 @@ def trained(tiny_backbone, tmp_path_factory) -> Trained:
             dynamic_shapes=(axes, axes, axes),
             external_data=False,
         )
-    loaded = LoadedTokenizer(tokenizer.to_str(), {}, pad_id=0, with_types=True)
     return Trained(module, loaded, path.read_bytes())
 
 
