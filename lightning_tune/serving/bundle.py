@@ -84,6 +84,8 @@ class Bundle:
             threads=threads,
             model=PORTABLE if portable else None,
         )
+        if self.session.outputs is not None:
+            self._check_width(self.session.outputs)
         self._collate = CollateSettings(
             pad_id=self.manifest.pad_id,
             with_types=self.manifest.with_types,
@@ -91,7 +93,7 @@ class Bundle:
             pad_multiple=1,
             max_length=self.manifest.encoding.max_length,
         )
-        if verify:
+        if verify and not portable and runtime in (None, self.manifest.session.runtime):
             self._check_probe()
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
@@ -102,7 +104,7 @@ class Bundle:
             pairs: The second texts, where the model was tuned on pairs.
 
         Raises:
-            DataError: if texts is one string.
+            DataError: if texts is one string, or pairs are missing or not wanted.
         """
         return answers(self.labels, self.scores(texts, pairs), self.manifest.calibration)
 
@@ -118,6 +120,9 @@ class Bundle:
         """Return logits [texts, outputs], those of a text's windows averaged."""
         if isinstance(texts, str) or isinstance(pairs, str):
             raise DataError("texts is one string; give a list of texts: [text].")
+        if (pairs is None) != (self.manifest.fields.text_pair is None):
+            tuned = "single texts; leave pairs out" if pairs else "pairs; give the second texts"
+            raise DataError(f"{self.path} was tuned on {tuned}.")
         if not texts:
             return np.empty((0, self.labels.num_outputs), np.float32)
         return self.logits_of(self.encoder.encode(texts, pairs))
@@ -139,13 +144,15 @@ class Bundle:
 
     def _run(self, batch: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
         logits = self.session.run(batch)
-        expected = (len(batch["input_ids"]), self.labels.num_outputs)
-        if logits.shape != expected:
-            raise BundleError(
-                f"{self.path}: the model gives {logits.shape[-1]} outputs a text, its labels need "
-                f"{expected[1]}; export the bundle again."
-            )
+        self._check_width(logits.shape[-1])
         return logits
+
+    def _check_width(self, found: int) -> None:
+        if found != self.labels.num_outputs:
+            raise BundleError(
+                f"{self.path}: the model gives {found} outputs a text, its labels need "
+                f"{self.labels.num_outputs}; export the bundle again."
+            )
 
     def _check_probe(self) -> None:
         probe = self.manifest.probe

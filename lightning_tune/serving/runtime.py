@@ -22,9 +22,11 @@ class Session(Protocol):
 
     Attributes:
         name: The runtime and the file, for messages.
+        outputs: Logits of a text; None where the file does not say.
     """
 
     name: str
+    outputs: int | None
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Return the logits [sequences, outputs] of `input_ids` and the other inputs."""
@@ -97,12 +99,17 @@ class OnnxRuntimeSession:
         except Exception as err:  # each of its errors is a class of its own, below Exception
             raise refused("ONNX Runtime", path, err) from err
         self.name = f"onnxruntime {path.name}"
-        names = [given.name for given in self._session.get_inputs()]
-        self._inputs = check_inputs(path, names, [out.name for out in self._session.get_outputs()])
+        given, told = self._session.get_inputs(), self._session.get_outputs()
+        self._inputs = check_inputs(path, [one.name for one in given], [one.name for one in told])
+        width = next(one.shape[-1] for one in told if one.name == "logits")
+        self.outputs: int | None = width if isinstance(width, int) else None
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Return logits [sequences, outputs]."""
-        found = self._session.run(["logits"], {name: batch[name] for name in self._inputs})[0]
+        try:
+            found = self._session.run(["logits"], {name: batch[name] for name in self._inputs})[0]
+        except Exception as err:  # as above
+            raise failed(self.name, err) from err
         return np.asarray(found, np.float32)
 
 
@@ -144,10 +151,15 @@ class OpenVinoSession:
             [given.get_any_name() for given in compiled.inputs],
             [out.get_any_name() for out in compiled.outputs],
         )
+        width = compiled.output("logits").get_partial_shape()[-1]
+        self.outputs: int | None = width.get_length() if width.is_static else None
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Return logits [sequences, outputs]."""
-        found = self._request.infer({name: batch[name] for name in self._inputs})
+        try:
+            found = self._request.infer({name: batch[name] for name in self._inputs})
+        except Exception as err:  # as above
+            raise failed(self.name, err) from err
         return np.array(found["logits"], np.float32)
 
 
@@ -168,5 +180,14 @@ def check_inputs(path: Path, inputs: list[str], outputs: list[str]) -> tuple[str
 
 def refused(runtime: str, path: Path, err: Exception) -> BundleError:
     """Return the error for a file that a runtime does not load."""
-    cause = " ".join(str(err).split())[:200]
+    cause = " ".join(str(err).replace(str(path), "it").split())[:200]
     return BundleError(f"{runtime} cannot load {path}: {cause}; export the bundle again.")
+
+
+def failed(name: str, err: Exception) -> BundleError:
+    """Return the error for a run that broke off, as with a token id that the model lacks."""
+    cause = " ".join(str(err).split())[:200]
+    return BundleError(
+        f"{name} cannot compute this batch: {cause}; tokenizer and model may not belong together: "
+        "export the bundle again."
+    )
