@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lightning_tune_export.attention_operator import use_standard_attention
 from lightning_tune_export.fused_attention import registered
 from lightning_tune_export.onnx_graph import save
 from lightning_tune_export.tracing import trace
 
 if TYPE_CHECKING:
     from lightning_tune.models.classifier import Classifier
+
+_WITH_GELU = 20
+"""The first opset with Gelu; from 23 on the exporter writes a RotaryEmbedding that does not run."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ def export_fused(classifier: Classifier, path: Path, *, with_types: bool) -> Fus
     if not encoder._can_set_attn_implementation():
         return FusedGraph(None, f"{encoder.config.model_type} has an attention of its own")
     with registered() as name:
-        model = trace(classifier, name, with_types=with_types)
-    count = sum(node.op_type == "MultiHeadAttention" for node in model.graph.node)
+        model = trace(classifier, name, with_types=with_types, opset=_WITH_GELU)
+    count = use_standard_attention(model)
     if not count:
         return FusedGraph(None, f"{encoder.config.model_type} does not ask for an attention")
     save(model, path)

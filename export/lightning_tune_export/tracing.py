@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from lightning_tune.models.classifier import Classifier
 
-OPSET = 18
+PORTABLE_OPSET = 18
 """Of the standard operators: what the exporter itself is written for, and transformers.js reads."""
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 OUTPUT = "logits"
@@ -59,13 +59,16 @@ class SequenceLogits(nn.Module):
         return logits
 
 
-def trace(classifier: Classifier, attention: str, *, with_types: bool) -> ModelProto:
+def trace(
+    classifier: Classifier, attention: str, *, with_types: bool, opset: int = PORTABLE_OPSET
+) -> ModelProto:
     """Trace a classifier to an ONNX model whose batch and sequence are free.
 
     Args:
         classifier: What answers; it is left as it was.
         attention: Name of the attention function, as transformers registers it.
         with_types: Whether the encoder takes `token_type_ids`.
+        opset: Version of the standard operators.
 
     Returns:
         The model, the same bytes for the same weights.
@@ -78,7 +81,7 @@ def trace(classifier: Classifier, attention: str, *, with_types: bool) -> ModelP
             _example(encoder, with_types=with_types),
             input_names=names,
             output_names=[OUTPUT],
-            opset_version=OPSET,
+            opset_version=opset,
             dynamic_shapes=(_axes(encoder),) * len(names),
             dynamo=True,
             verbose=False,
