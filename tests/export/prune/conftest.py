@@ -14,7 +14,6 @@ import torch
 from lightning_tune.data.datamodule import TextDataModule
 from lightning_tune.models.layout import stack_of
 from lightning_tune.training.module import TextClassifier
-
 from lightning_tune_export.prune import probing
 
 Arranged = tuple[TextClassifier, TextDataModule]

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from lightning_tune.models.layout import NAMES, stack_of
-
 from lightning_tune_export.prune.importance import drawn_scores, importance
 from lightning_tune_export.prune.probing import plain_classifier, some_batches
 

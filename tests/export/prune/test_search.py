@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from lightning_tune.errors import ConfigError
-
 from lightning_tune_export.prune.search import Costs, choose, flop_costs, search, weight_costs
 
 

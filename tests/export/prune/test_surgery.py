@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lightning_tune.models.layout import NAMES, LayerShape, layout_of, stack_of
-
 from lightning_tune_export.prune.probing import plain_classifier, some_batches
 from lightning_tune_export.prune.search import Kept
 from lightning_tune_export.prune.surgery import cut

@@ -9,7 +9,6 @@ from torch import nn
 
 from lightning_tune.models.emptied import Constant
 from lightning_tune.models.layout import NAMES, stack_of
-
 from lightning_tune_export.prune.importance import importance
 from lightning_tune_export.prune.probing import plain_classifier, some_batches
 from lightning_tune_export.prune.search import Kept
