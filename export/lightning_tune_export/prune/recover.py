@@ -83,16 +83,16 @@ def recover(
         layers: The teacher's layer of each of the student's, where some were dropped.
     """
     objective = settings.objective(layers)
-    student = module_like(
-        pruned,
-        pruned.classifier.encoder,
-        objective=spec_of(objective),
-        lr=settings.lr,
-        schedule=as_plain(ScheduleSettings()),
-    )
-    student.objective = objective.learn_from(copy.deepcopy(teacher))  # it changes its type
     with TemporaryDirectory(prefix="recover-") as folder, torch.random.fork_rng(), _quietly():
         torch.manual_seed(settings.seed)
+        student = module_like(
+            pruned,
+            pruned.classifier.encoder,
+            objective=spec_of(objective),
+            lr=settings.lr,
+            schedule=as_plain(ScheduleSettings()),
+        )
+        student.objective = objective.learn_from(copy.deepcopy(teacher))  # it changes its type
         _trainer(student, settings, Path(folder)).fit(student, datamodule=data)
     data.trainer = None
     pruned.classifier.load_state_dict(student.classifier.state_dict())
