@@ -97,7 +97,7 @@ def measured(entrants: Sequence[Entrant], trained: Answered, recipe: Recipe) -> 
         shapes_of(pace, source.encoding.max_length),
         vocabulary=min(sizes),
         with_types=source.tokenizer.with_types,
-        rounds=pace.rounds,
+        settings=pace,
     )
     rates = throughputs(
         {each.name: (each.run, _some(each, pace.texts)) for each in entrants},

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lightning_tune.errors import ConfigError
 from lightning_tune_export.ladder import Shape, Timing
 from lightning_tune_export.measure import Batch, Effort, equal_length, measure
 from lightning_tune_export.runners import Arrays, Runner
@@ -20,15 +22,24 @@ class PaceSettings:
     Args:
         shapes: Texts and tokens of the batches that are timed; the first is what a budget of
             milliseconds is about.
-        rounds: Turns that each has on each batch, at least 1.
+        rounds: Turns that each has on each batch, at least 3 unless it is less …
+        seconds: … fewer where those on one batch would take longer than this, above 0.
         texts: Validation texts that the throughput is measured on, at least 1.
         threads: Threads that all compute with, at least 1; null: one for each core that is free.
     """
 
     shapes: tuple[tuple[int, int], ...] = ((1, 24), (16, 128))
     rounds: int = 15
+    seconds: float = 15.0
     texts: int = 256
     threads: int | None = None
+
+    def __post_init__(self) -> None:
+        least = {"rounds": self.rounds, "texts": self.texts, "threads": self.threads or 1}
+        wrong = [name for name, value in least.items() if value < 1]
+        if wrong or not self.seconds > 0 or not self.shapes or min(map(min, self.shapes)) < 1:
+            name = wrong[0] if wrong else "shapes" if self.seconds > 0 else "seconds"
+            raise ConfigError(f"measure.{name}={getattr(self, name)} has to be at least 1.")
 
 
 def shapes_of(settings: PaceSettings, max_length: int) -> list[Shape]:
@@ -47,7 +58,7 @@ def time_shapes(
     *,
     vocabulary: int,
     with_types: bool,
-    rounds: int,
+    settings: PaceSettings,
 ) -> dict[str, dict[Shape, Timing]]:
     """Return the milliseconds of each runner by shape.
 
@@ -56,19 +67,28 @@ def time_shapes(
         shapes: The batches.
         vocabulary: Token ids are drawn below this.
         with_types: Whether `token_type_ids` are wanted.
-        rounds: Turns of each runner on each batch.
+        settings: How long is measured.
     """
-    batches = {
-        str(shape): equal_length(
+    found: dict[str, dict[Shape, Timing]] = {name: {} for name in runners}
+    for shape in shapes:
+        batch = equal_length(
             shape.texts, shape.tokens, with_types=with_types, vocabulary=vocabulary
         )
-        for shape in shapes
-    }
-    found = measure(runners, batches, effort=Effort(rounds=rounds))
-    return {
-        name: {shape: Timing(each[str(shape)].p50, each[str(shape)].p95) for shape in shapes}
-        for name, each in found.items()
-    }
+        effort = Effort(rounds=rounds_in_time(runners, batch, settings))
+        for name, each in measure(runners, {"one": batch}, effort=effort).items():
+            found[name][shape] = Timing(each["one"].p50, each["one"].p95)
+    return found
+
+
+def rounds_in_time(runners: Mapping[str, Runner], batch: Batch, settings: PaceSettings) -> int:
+    """Return how many turns fit into the time, at least 3 of those that are wanted."""
+    for run in runners.values():
+        run(batch)  # the first call of all is no measure of the others
+    start = time.perf_counter()
+    for run in runners.values():
+        run(batch)
+    turn = 2 * (time.perf_counter() - start)  # a turn is two calls at least
+    return min(settings.rounds, max(3, int(settings.seconds / turn)))
 
 
 def throughputs(

@@ -34,6 +34,10 @@ class Recipe:
     measure: PaceSettings = PaceSettings()  # noqa: RUF009  # frozen
     resamples: int = 1000
 
+    def __post_init__(self) -> None:
+        if self.resamples < 100:
+            raise ConfigError(f"resamples={self.resamples} has to be at least 100.")
+
     @property
     def needs_train(self) -> bool:
         """Whether statistics of the training split are needed."""

@@ -10,8 +10,9 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.from_checkpoint import find_checkpoint
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
-from lightning_tune.commands.settings import Setting, given
+from lightning_tune.commands.settings import Setting, given, read_yaml
 from lightning_tune.errors import ConfigError
+from lightning_tune.serving.typed import decode
 from lightning_tune_export.bundle import check_output
 from lightning_tune_export.recipe import Recipe, find_recipe
 from lightning_tune_export.source import DataOverrides
@@ -53,7 +54,24 @@ def named_recipe(args: Sequence[str]) -> tuple[list[str], str]:
         if not equals and at + 1 == len(args):
             raise ConfigError("--recipe needs the name of a recipe after it.")
         recipe = value if equals else args[next(places)]
-    return [f"{RECIPE}={find_recipe(recipe)}", *words], Path(recipe).stem
+    path = find_recipe(recipe)
+    check_recipe(path)
+    return [f"{RECIPE}={path}", *words], Path(recipe).stem
+
+
+def check_recipe(path: str) -> None:
+    """Refuse a file that is no recipe, with the nearest setting where one is mistyped.
+
+    Raises:
+        ConfigError: saying what is wrong, and in which file.
+    """
+    try:
+        decode(Recipe, read_yaml(path))
+    except ValueError as err:
+        fix = "" if str(err).endswith("?") else "; correct the recipe."
+        raise ConfigError(f"{path}: {err}{fix}") from err
+    except ConfigError as err:
+        raise ConfigError(str(err) if path in str(err) else f"{path}: {err}") from err
 
 
 def export(
