@@ -198,7 +198,7 @@ def show_candidates(
     """Print the table of candidates and baselines."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for at, heading in enumerate(headings_of(rungs)):
-        table.add_column(heading, justify="left" if at == 0 else "right")
+        table.add_column(heading, justify="left" if at == 0 else "right", no_wrap=at == 0)
     for rung, row in zip(rungs, rows_of(rungs, winner), strict=True):
         style = "bold cyan" if rung.name == winner else "dim" if rung.role == "baseline" else ""
         shown = (cell.partition(" / ")[0] for cell in row)  # medians alone: eighty columns

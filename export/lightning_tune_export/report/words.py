@@ -52,4 +52,4 @@ def state_of(rung: Rung, winner: str) -> str:
         return "baseline"
     if rung.name == winner:
         return "taken"
-    return "fits" if rung.fits else "over budget"
+    return "fits" if rung.fits else "misses"
