@@ -61,7 +61,7 @@ def measure(
 
 
 def mixed_texts() -> list[str]:
-    """Return the test texts of the embedded data set: 3 to 60 words, as customers write."""
+    """Return the test texts of the embedded data set: 2 to 118 words, as customers write."""
     batches = read_rows(str(builtin("support")["test"]), Fields(label=None), format=TableFormat())
     return [text for batch in batches for text in batch.texts]
 

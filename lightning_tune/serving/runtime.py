@@ -77,18 +77,22 @@ class OnnxRuntimeSession:
         path: The ONNX file.
         disabled_optimizers: Graph optimizers to leave out.
         threads: Threads of one run.
+        spins: Whether threads wait busily for their next part, also between two runs.
 
     Raises:
         BundleError: if ONNX Runtime refuses the file.
     """
 
-    def __init__(self, path: Path, disabled_optimizers: tuple[str, ...], threads: int) -> None:
+    def __init__(
+        self, path: Path, disabled_optimizers: tuple[str, ...], threads: int, *, spins: bool = True
+    ) -> None:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what is wrong comes as an exception
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path),
