@@ -39,9 +39,11 @@ COMMANDS: Mapping[str, Command] = {
         "write a checkpoint that lies in several parts as one file",
         "lightning_tune.commands.convert",
     ),
+    "score": Command(
+        "label new texts with a bundle, without PyTorch", "lightning_tune.commands.score"
+    ),
     "bench": Command(
-        "measure what this machine reaches, which the speed of runs is compared with",
-        "lightning_tune.commands.bench",
+        "measure a bundle, or what this machine reaches", "lightning_tune.commands.bench"
     ),
     "dashboard": Command(
         "compare runs on one HTML page, or lay out a W&B workspace",
