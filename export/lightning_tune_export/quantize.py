@@ -22,7 +22,7 @@ from lightning_tune_export.activations import Activations
 from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.onnx_graph import save
 from lightning_tune_export.rounding import by_channel, scale_of
-from lightning_tune_export.smoothing import best_factors
+from lightning_tune_export.smoothing import best_factors, divide_values
 
 MICROSOFT = "com.microsoft"
 LEAST_TABLE = 2**16
@@ -148,6 +148,7 @@ class _Quantizer:
         self.top = top
         self.ranges = ranges
         self.factors: dict[str, NDArray[np.float32]] = {}
+        self.divided: set[str] = set()  # already, by who makes them
         self._quantized: dict[str, list[str]] = {}
         self._weights: dict[tuple[str, str], tuple[str, str]] = {}
 
@@ -161,6 +162,8 @@ class _Quantizer:
             factors = best_factors(seen[name], weights)
             if factors is not None:
                 self.factors[name] = factors
+                if divide_values(self.edits, name, factors):
+                    self.divided.add(name)
 
     def product(self, node: NodeProto) -> None:
         """Replace a product, and the bias that is added to it, by one in int8."""
@@ -225,15 +228,15 @@ class _Quantizer:
         name = node.input[0]
         if name not in self._quantized:
             place = next(index for index, each in enumerate(self.edits.nodes) if each is node)
-            new, parts = self._quantize(name)
+            new, parts = self._nodes_for(name)
             self.edits.nodes[place:place] = new
             self._quantized[name] = parts
         return self._quantized[name]
 
-    def _quantize(self, name: str) -> tuple[list[NodeProto], list[str]]:
+    def _nodes_for(self, name: str) -> tuple[list[NodeProto], list[str]]:
         parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
         nodes, source, factors = [], name, self.factors.get(name)
-        if factors is not None:
+        if factors is not None and name not in self.divided:
             source = f"{name}/divided"
             inverse = self.edits.add_constant(f"{name}/factors", 1 / factors)
             nodes.append(helper.make_node("Mul", [name, inverse], [source]))

@@ -10,9 +10,7 @@ Shape = tuple[int | str, ...]
 def shapes_of(model: ModelProto) -> dict[str, Shape]:
     """Return the shape of each value by name; () where an axis has neither name nor size."""
     graph = model.graph
-    return {
-        value.name: _shape(value) for value in (*graph.input, *graph.value_info, *graph.output)
-    }
+    return {value.name: _shape(value) for value in (*graph.input, *graph.value_info, *graph.output)}
 
 
 def _shape(value: ValueInfoProto) -> Shape:

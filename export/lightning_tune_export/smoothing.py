@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune_export.activations import Activation
+from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.rounding import by_channel, rounded, scale_of
 
 Array = NDArray[np.float32]
@@ -59,6 +60,40 @@ def output_error(seen: Activation, weights: Array, factors: Array | None) -> flo
     exact = seen.rows @ weights
     found = values @ (int8 * scales)
     return float(np.linalg.norm(found - exact) / max(float(np.linalg.norm(exact)), 1e-12))
+
+
+def divide_values(edits: GraphEdits, attended: str, factors: Array) -> bool:
+    """Divide what attention returns by dividing the weights that make its values: at no cost.
+
+    Attention mixes tokens and leaves channels apart, so this is exact.
+
+    Args:
+        edits: The graph.
+        attended: Name of a value.
+        factors: What to divide its channels by, [channels].
+
+    Returns:
+        Whether the value is what attention returns, and could be divided so.
+    """
+    makers, readers = edits.makers(), edits.readers()
+    attention = makers.get(attended)
+    if attention is None or attention.op_type != "Attention":
+        return False
+    add = makers.get(attention.input[2])
+    if add is None or add.op_type != "Add" or len(readers[add.output[0]]) != 1:
+        return False
+    product = next((makers[name] for name in add.input if name in makers), None)
+    bias = next((edits.array(name) for name in add.input if name in edits.constants), None)
+    if product is None or bias is None or not is_product(product, edits):
+        return False
+    weights = edits.array(product.input[1])
+    if weights is None or weights.shape[1] != len(factors) or len(readers[product.output[0]]) != 1:
+        return False
+    product.input[1] = edits.add_constant(f"{product.input[1]}/divided", weights / factors)
+    divided = edits.add_constant(f"{add.output[0]}/bias", bias / factors)
+    del add.input[:]
+    add.input.extend([product.output[0], divided])
+    return True
 
 
 def _choices(seen: Activation, weights: Array) -> list[Array]:
