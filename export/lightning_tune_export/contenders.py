@@ -21,12 +21,12 @@ Logits = NDArray[np.float32]
 
 
 def onnx_session(
-    path: Path, *, threads: int, disabled_optimizers: Sequence[str] = ()
+    graph: Path | bytes, *, threads: int, disabled_optimizers: Sequence[str] = ()
 ) -> ort.InferenceSession:
     """Open a graph in ONNX Runtime on the CPU.
 
     Args:
-        path: The graph.
+        graph: The file, or its content.
         threads: Threads of one product.
         disabled_optimizers: Rewritings that ONNX Runtime shall leave.
     """
@@ -37,7 +37,7 @@ def onnx_session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return ort.InferenceSession(
-        str(path),
+        graph if isinstance(graph, bytes) else str(graph),
         options,
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(disabled_optimizers),

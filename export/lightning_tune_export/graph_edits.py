@@ -95,6 +95,14 @@ def attributes(node: NodeProto) -> Mapping[str, Any]:
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
 
 
+def is_product(node: NodeProto, edits: GraphEdits) -> bool:
+    """Whether a node multiplies activations with constant weights."""
+    if node.op_type != "MatMul":
+        return False
+    weights = edits.constants.get(node.input[1])
+    return weights is not None and len(weights.dims) == 2
+
+
 def _all_inputs(node: NodeProto) -> Iterable[str]:
     yield from (name for name in node.input if name)
     for attribute in node.attribute:  # branches of an If read what stands outside them

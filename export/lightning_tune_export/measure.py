@@ -58,7 +58,7 @@ def measure(
     contenders: Mapping[str, Runner],
     batches: Mapping[str, Batch],
     *,
-    effort: Effort = Effort(),  # noqa: B008 - frozen
+    effort: Effort = Effort(),
 ) -> Latencies:
     """Time contenders in turns.
 
@@ -76,9 +76,7 @@ def measure(
             shift = turn % len(names)
             for who in names[shift:] + names[:shift]:
                 times[who, what] += burst(contenders[who], batch, effort.seconds)
-    return {
-        who: {what: _summed_up(times[who, what]) for what in batches} for who in contenders
-    }
+    return {who: {what: _summed_up(times[who, what]) for what in batches} for who in contenders}
 
 
 def burst(run: Runner, batch: Batch, seconds: float) -> list[float]:

@@ -1,6 +1,6 @@
-"""int8 graphs from a fp32 graph: weights in 8 bits a channel, activations in 8 bits as they come.
+"""int8 graphs from a fp32 graph: weights rounded by channel, activations by tensor.
 
-Products are written as the operators that ONNX Runtime computes them with (MatMulIntegerToFloat),
+Products are written as the operator that ONNX Runtime computes them with (MatMulIntegerToFloat),
 so that nothing depends on what its optimizer recognises. Activations are unsigned and weights
 signed: the only pair that ONNX Runtime hands to VNNI and AMX.
 """
@@ -18,8 +18,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, helper
 
 from lightning_tune.errors import ConfigError
-from lightning_tune_export.graph_edits import GraphEdits
+from lightning_tune_export.activations import Activations
+from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.onnx_graph import save
+from lightning_tune_export.rounding import by_channel, scale_of
+from lightning_tune_export.smoothing import best_factors, divide_values
 
 MICROSOFT = "com.microsoft"
 LEAST_TABLE = 2**16
@@ -35,12 +38,14 @@ class Quantized:
         products: Matrix products in int8.
         left: Names of the matrix products with constant weights that stay in fp32.
         tables: Embedding tables in int8.
+        smoothed: Activations whose largest channels are divided before rounding.
     """
 
     path: Path
     products: int
     left: tuple[str, ...]
     tables: int
+    smoothed: int
 
 
 def dynamic_int8(
@@ -48,6 +53,7 @@ def dynamic_int8(
     path: Path,
     *,
     exclude: Collection[str] = (),
+    smooth: Activations | None = None,
     narrow_range: bool = False,
     tables: bool = True,
 ) -> Quantized:
@@ -57,6 +63,7 @@ def dynamic_int8(
         source: The fp32 graph.
         path: The file.
         exclude: Names of nodes to leave in fp32.
+        smooth: What was seen on calibration texts, to divide large channels; null: do not.
         narrow_range: Whether weights take 7 bits, for processors without VNNI or AMX, whose
             16-bit sums overflow else.
         tables: Whether embedding tables become int8.
@@ -64,64 +71,103 @@ def dynamic_int8(
     Raises:
         ConfigError: if nothing could be quantized.
     """
-    edits = GraphEdits(onnx.load(source))
-    quantizer = _Quantizer(edits, 63 if narrow_range else 127)
-    products, left = 0, []
-    for node in list(edits.nodes):
-        if not is_product(node, edits):
-            continue
-        if node.name in exclude:
-            left.append(node.name)
-            continue
-        quantizer.product(node)
-        products += 1
-    count = sum(map(quantizer.table, list(edits.nodes))) if tables else 0
-    if not products:
-        raise ConfigError(
-            f"{source.name} has no matrix product with constant weights outside the {len(left)} "
-            "excluded ones, so int8 would change nothing; exclude fewer nodes."
-        )
-    save(edits.finish(), path)
-    return Quantized(path, products, tuple(left), count)
+    return _quantize(source, path, exclude, smooth, None, narrow_range, tables)
 
 
-def is_product(node: NodeProto, edits: GraphEdits) -> bool:
-    """Whether a node multiplies activations with constant weights."""
-    if node.op_type != "MatMul":
-        return False
-    weights = edits.constants.get(node.input[1])
-    return weights is not None and len(weights.dims) == 2
-
-
-def by_channel(weights: NDArray[Any], top: int = 127) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Round weights to int8 with a scale for each column.
+def static_int8(
+    source: Path,
+    path: Path,
+    seen: Activations,
+    *,
+    exclude: Collection[str] = (),
+    smooth: bool = True,
+    narrow_range: bool = False,
+    tables: bool = True,
+) -> Quantized:
+    """Write a graph whose activations have fixed scales: no text's answer depends on another's.
 
     Args:
-        weights: [inputs, outputs] float32.
-        top: Largest magnitude of the result.
+        source: The fp32 graph.
+        path: The file.
+        seen: What was seen on calibration texts.
+        exclude: Names of nodes to leave in fp32.
+        smooth: Whether to divide large channels.
+        narrow_range: Whether weights take 7 bits, for processors without VNNI or AMX, whose
+            16-bit sums overflow else.
+        tables: Whether embedding tables become int8.
 
-    Returns:
-        int8 [inputs, outputs], and the scales [outputs] float32.
-
-    >>> rounded, scales = by_channel(np.array([[1.27, 0.5], [-0.635, 0.0]], np.float32))
-    >>> rounded.tolist(), scales.round(4).tolist()
-    ([[127, 127], [-64, 0]], [0.01, 0.0039])
+    Raises:
+        ConfigError: if nothing could be quantized.
     """
-    scales = np.abs(weights).max(axis=0) / top
-    scales = np.where(scales > 0, scales, 1).astype(np.float32)
-    return np.clip(np.rint(weights / scales), -top, top).astype(np.int8), scales
+    return _quantize(source, path, exclude, seen if smooth else None, seen, narrow_range, tables)
+
+
+def _quantize(
+    source: Path,
+    path: Path,
+    exclude: Collection[str],
+    smooth: Activations | None,
+    ranges: Activations | None,
+    narrow_range: bool,
+    tables: bool,
+) -> Quantized:
+    edits = GraphEdits(onnx.load(source))
+    nodes = [node for node in edits.nodes if is_product(node, edits)]
+    chosen = [node for node in nodes if node.name not in exclude]
+    if not chosen:
+        raise ConfigError(
+            f"{source.name} has {len(nodes)} matrix products with constant weights and all of them "
+            "are excluded, so int8 would change nothing; exclude fewer."
+        )
+    quantizer = _Quantizer(edits, 63 if narrow_range else 127, ranges)
+    if smooth is not None:
+        quantizer.smooth(chosen, smooth)
+    for node in chosen:
+        quantizer.product(node)
+    count = sum(map(quantizer.table, list(edits.nodes))) if tables else 0
+    model = edits.finish()
+    left = tuple(node.name for node in nodes if node.name in exclude)
+    made = count_int8(model)
+    if made != len(chosen):  # a product that nobody reads any more, or one that was lost
+        raise RuntimeError(f"{len(chosen)} products were to be int8, and {made} are")
+    save(model, path)
+    return Quantized(path, made, left, count, len(quantizer.factors))
 
 
 class _Quantizer:
-    def __init__(self, edits: GraphEdits, top: int) -> None:
+    """Rewrites a graph.
+
+    Args:
+        edits: The graph.
+        top: Largest magnitude of a weight.
+        ranges: What activations span; null: they are asked at run time.
+    """
+
+    def __init__(self, edits: GraphEdits, top: int, ranges: Activations | None) -> None:
         self.edits = edits
         self.top = top
+        self.ranges = ranges
+        self.factors: dict[str, NDArray[np.float32]] = {}
+        self.divided: set[str] = set()  # already, by who makes them
         self._quantized: dict[str, list[str]] = {}
-        self._weights: dict[str, tuple[str, str]] = {}
+        self._weights: dict[tuple[str, str], tuple[str, str]] = {}
+
+    def smooth(self, nodes: list[NodeProto], seen: Activations) -> None:
+        """Choose what to divide the channels by that these products read."""
+        readers: dict[str, list[NodeProto]] = {}
+        for node in nodes:
+            readers.setdefault(node.input[0], []).append(node)
+        for name, products in readers.items():
+            weights = [self._weights_of(node) for node in products]
+            factors = best_factors(seen[name], weights)
+            if factors is not None:
+                self.factors[name] = factors
+                if divide_values(self.edits, name, factors):
+                    self.divided.add(name)
 
     def product(self, node: NodeProto) -> None:
         """Replace a product, and the bias that is added to it, by one in int8."""
-        weights, scales = self._rounded(node.input[1])
+        weights, scales = self._rounded(node)
         values, scale, zero = self._activations(node)
         add, bias = self._bias(node)
         output = node.output[0] if add is None else add.output[0]
@@ -156,28 +202,53 @@ class _Quantizer:
         )
         return True
 
-    def _rounded(self, name: str) -> tuple[str, str]:
-        if name not in self._weights:
-            array = self.edits.array(name)
-            if array is None:
-                raise ValueError(f"{name} is no constant")
-            rounded, scales = by_channel(array, self.top)
-            names = (f"{name}/int8", f"{name}/scales")
-            self._constant(names[0], rounded)
-            self._constant(names[1], scales)
-            self._weights[name] = names
-        return self._weights[name]
+    def _weights_of(self, node: NodeProto) -> NDArray[np.float32]:
+        array = self.edits.array(node.input[1])
+        if array is None:
+            raise ValueError(f"{node.input[1]} is no constant")
+        return array
+
+    def _rounded(self, node: NodeProto) -> tuple[str, str]:
+        """Return the names of a product's int8 weights and scales; equal weights share them."""
+        name, read = node.input[1], node.input[0]
+        factors = self.factors.get(read)
+        key = (name, read if factors is not None else "")
+        if key not in self._weights:
+            array = self._weights_of(node)
+            values = array if factors is None else array * factors[:, None]
+            rounded, scales = by_channel(values, self.top)
+            stem = f"{name}/{len(self._weights)}"
+            self._constant(f"{stem}/int8", rounded)
+            self._constant(f"{stem}/scales", scales)
+            self._weights[key] = (f"{stem}/int8", f"{stem}/scales")
+        return self._weights[key]
 
     def _activations(self, node: NodeProto) -> list[str]:
         """Return values, scale and zero point of what a product reads; who reads it shares them."""
         name = node.input[0]
         if name not in self._quantized:
-            parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
-            new = helper.make_node("DynamicQuantizeLinear", [name], parts)
             place = next(index for index, each in enumerate(self.edits.nodes) if each is node)
-            self.edits.nodes.insert(place, new)
+            new, parts = self._nodes_for(name)
+            self.edits.nodes[place:place] = new
             self._quantized[name] = parts
         return self._quantized[name]
+
+    def _nodes_for(self, name: str) -> tuple[list[NodeProto], list[str]]:
+        parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
+        nodes, source, factors = [], name, self.factors.get(name)
+        if factors is not None and name not in self.divided:
+            source = f"{name}/divided"
+            inverse = self.edits.add_constant(f"{name}/factors", 1 / factors)
+            nodes.append(helper.make_node("Mul", [name, inverse], [source]))
+        if self.ranges is None:
+            nodes.append(helper.make_node("DynamicQuantizeLinear", [source], parts))
+        else:
+            seen, divided = self.ranges[name], 1.0 if factors is None else factors
+            scale, zero = scale_of(seen.low / divided, seen.high / divided)
+            self._constant(parts[1], np.array(scale))
+            self._constant(parts[2], np.array(zero))
+            nodes.append(helper.make_node("QuantizeLinear", [source, *parts[1:]], parts[:1]))
+        return nodes, parts
 
     def _bias(self, node: NodeProto) -> tuple[NodeProto | None, str]:
         """Return the addition of a constant that alone reads a product, and that constant."""
