@@ -110,6 +110,11 @@ def prune_classifier(
     Raises:
         ConfigError: if its family cannot be pruned, or it was tuned in part and not merged.
     """
+    with torch.random.fork_rng():
+        return _prune(module, data, settings)
+
+
+def _prune(module: TextClassifier, data: TextDataModule, settings: PruneSettings) -> PruneReport:
     clock = _Clock()
     with clock.stage("importance"):
         original = plain_classifier(module)
@@ -186,7 +191,7 @@ def share(classifier: Classifier, before: Layout, after: Layout, tokens: int) ->
             costs = flop_costs(
                 heads, neurons, width=config.hidden_size, head_size=size, tokens=tokens
             )
-            sums += costs.attention[-1] + costs.feed_forward[-1]
+            sums += float(costs.attention[-1] + costs.feed_forward[-1])
         return sums
 
     return total(after) / total(before)
