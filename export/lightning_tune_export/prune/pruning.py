@@ -22,7 +22,7 @@ from lightning_tune_export.prune.latency import Timing, measure_costs
 from lightning_tune_export.prune.probing import fast_products, plain_classifier, some_batches
 from lightning_tune_export.prune.rebuilding import module_like
 from lightning_tune_export.prune.recover import RecoverSettings, recover
-from lightning_tune_export.prune.search import Costs, flop_costs, search, weight_costs
+from lightning_tune_export.prune.search import Costs, flop_costs, remaining, search, weight_costs
 from lightning_tune_export.prune.surgery import cut
 from lightning_tune_export.prune.tuning import tune
 
@@ -130,12 +130,12 @@ def _prune(module: TextClassifier, data: TextDataModule, settings: PruneSettings
     with clock.stage("tuning"):
         smaller = cut(original, module.label_set, kept)
         if settings.tune:
-            tune(smaller, original, batches, found)
+            tune(smaller, original, batches, found, sources=remaining(kept))
     pruned = module_like(module, smaller.encoder)
     scores = {"before": score(module, original, data), "pruned": score(module, smaller, data)}
     if settings.recover.epochs:
         with clock.stage("recovery"):
-            recover(pruned, original, data, settings.recover)
+            recover(pruned, original, data, settings.recover, layers=remaining(kept))
         scores["recovered"] = score(module, plain_classifier(pruned), data)
     after = layout_of(pruned.classifier.encoder)
     return PruneReport(
