@@ -82,6 +82,7 @@ class LayerNames:
         up: The layer that widens.
         active: What stands between `up` and `down`, `up` included.
         down: The layer that narrows.
+        norm: The normalisation that ends the layer.
     """
 
     attention: str
@@ -90,6 +91,7 @@ class LayerNames:
     up: str
     active: tuple[str, ...]
     down: str
+    norm: str = "output.LayerNorm"
 
 
 _BERT = LayerNames(
@@ -107,6 +109,7 @@ _DISTILBERT = LayerNames(
     up="ffn.lin1",
     active=("ffn.lin1", "ffn.activation"),
     down="ffn.lin2",
+    norm="output_layer_norm",
 )
 _MPNET = LayerNames(
     attention="attention.attn",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -98,6 +98,12 @@ class Replay:
         self._others.append((args[1:], rest))
         raise _Reached
 
+    def advance(self, layer: nn.Module) -> None:
+        """Let a layer make the next hidden states of all batches."""
+        for index, states in enumerate(self.states):
+            with fast_products():
+                self.states[index] = self.run(layer, index, states).float()
+
     def run(self, layer: nn.Module, index: int, states: Tensor) -> Tensor:
         """Return what a layer makes of a batch's hidden states, [sequences, longest, width]."""
         args, kwargs = self._others[index]
@@ -107,17 +113,17 @@ class Replay:
 
 
 @contextmanager
-def watching(watched: Mapping[str, nn.Module]) -> Iterator[dict[str, tuple[Tensor, Tensor]]]:
-    """Keep the last input and output of some modules while they compute."""
-    seen: dict[str, tuple[Tensor, Tensor]] = {}
+def watching(watched: Sequence[nn.Module]) -> Iterator[dict[int, tuple[Tensor, Tensor]]]:
+    """Keep the last input and output of some modules while they compute, by their places."""
+    seen: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def keep(name: str) -> Any:
+    def keep(place: int) -> Any:
         def hook(module: nn.Module, args: tuple[Any, ...], out: Any) -> None:
-            seen[name] = args[0], out
+            seen[place] = args[0], out
 
         return hook
 
-    handles = [module.register_forward_hook(keep(name)) for name, module in watched.items()]
+    handles = [each.register_forward_hook(keep(place)) for place, each in enumerate(watched)]
     try:
         yield seen
     finally:

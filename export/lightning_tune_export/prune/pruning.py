@@ -22,7 +22,7 @@ from lightning_tune_export.prune.latency import Timing, measure_costs
 from lightning_tune_export.prune.probing import fast_products, plain_classifier, some_batches
 from lightning_tune_export.prune.rebuilding import module_like
 from lightning_tune_export.prune.recover import RecoverSettings, recover
-from lightning_tune_export.prune.search import Costs, flop_costs, search, weight_costs
+from lightning_tune_export.prune.search import Costs, flop_costs, remaining, search, weight_costs
 from lightning_tune_export.prune.surgery import cut
 from lightning_tune_export.prune.tuning import tune
 
@@ -110,6 +110,11 @@ def prune_classifier(
     Raises:
         ConfigError: if its family cannot be pruned, or it was tuned in part and not merged.
     """
+    with torch.random.fork_rng():
+        return _prune(module, data, settings)
+
+
+def _prune(module: TextClassifier, data: TextDataModule, settings: PruneSettings) -> PruneReport:
     clock = _Clock()
     with clock.stage("importance"):
         original = plain_classifier(module)
@@ -125,12 +130,12 @@ def prune_classifier(
     with clock.stage("tuning"):
         smaller = cut(original, module.label_set, kept)
         if settings.tune:
-            tune(smaller, original, batches, found)
+            tune(smaller, original, batches, found, sources=remaining(kept))
     pruned = module_like(module, smaller.encoder)
     scores = {"before": score(module, original, data), "pruned": score(module, smaller, data)}
     if settings.recover.epochs:
         with clock.stage("recovery"):
-            recover(pruned, original, data, settings.recover)
+            recover(pruned, original, data, settings.recover, layers=remaining(kept))
         scores["recovered"] = score(module, plain_classifier(pruned), data)
     after = layout_of(pruned.classifier.encoder)
     return PruneReport(
@@ -186,7 +191,7 @@ def share(classifier: Classifier, before: Layout, after: Layout, tokens: int) ->
             costs = flop_costs(
                 heads, neurons, width=config.hidden_size, head_size=size, tokens=tokens
             )
-            sums += costs.attention[-1] + costs.feed_forward[-1]
+            sums += float(costs.attention[-1] + costs.feed_forward[-1])
         return sums
 
     return total(after) / total(before)

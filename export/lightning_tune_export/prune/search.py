@@ -48,6 +48,15 @@ class Kept:
     neurons: tuple[int, ...]
 
 
+def remaining(kept: Sequence[Kept]) -> list[int]:
+    """Return which layers remain: those with a head or a neuron, and the lowest.
+
+    >>> remaining([Kept((), ()), Kept((0,), ()), Kept((), ()), Kept((), (3,))])
+    [0, 1, 3]
+    """
+    return [place for place, each in enumerate(kept) if place == 0 or each.heads or each.neurons]
+
+
 def weight_costs(heads: int, neurons: int, *, width: int, head_size: int) -> Costs:
     """Count the weights of a layer's matrix products.
 

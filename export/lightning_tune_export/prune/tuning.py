@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from lightning_tune.models.classifier import Batch, Classifier
 from lightning_tune.models.emptied import Constant
-from lightning_tune.models.layout import names_of
+from lightning_tune.models.layout import LayerNames, names_of
 from lightning_tune_export.prune.importance import Importance
 from lightning_tune_export.prune.probing import Replay, fast_products, watching
 
@@ -28,50 +28,99 @@ def tune(
     batches: Sequence[Batch],
     importance: Importance,
     *,
+    sources: Sequence[int],
     ridge: float = 1e-2,
     floor: float = 0.1,
 ) -> None:
     """Fit the matrices behind heads and neurons to the original's layers, in place.
 
+    What ends a layer, factor and shift of its normalisation, is fitted too: to what the next one
+    that remains was given.
+
     Args:
-        pruned: Has as many layers as the original.
+        pruned: The classifier with fewer heads, neurons and layers.
         original: As `plain_classifier` returns it.
         batches: Texts of the training split, those that the importance was measured on.
         importance: How much each token matters in each block.
+        sources: Which of the original's layers remain.
         ridge: How hard the weights are held where they are, over the mean square of the features.
         floor: Weight of a token that does not matter at all, over the mean weight.
     """
     names = names_of(original.encoder.config.model_type)
     theirs, ours = Replay(original, batches), Replay(pruned, batches)
-    for depth, (layer, cut_layer) in enumerate(zip(theirs.layers, ours.layers, strict=True)):
-        wanted: list[tuple[Tensor, Tensor]] = []
-        watched = {
-            "outward": layer.get_submodule(names.outward),
-            "middle": layer.get_submodule(names.active[0]),
-            "down": layer.get_submodule(names.down),
-        }
-        for index, states in enumerate(theirs.states):
-            with watching(watched) as seen, fast_products():
-                after = theirs.run(layer, index, states)
-            middle = seen["middle"][0].float()
-            wanted.append((states + seen["outward"][1], middle + seen["down"][1]))
-            theirs.states[index] = after.float()
-        for block, (part, tokens) in enumerate(
-            ((names.outward, importance.attending), (names.down, importance.feeding))
-        ):
-            linear = cut_layer.get_submodule(part)
-            equations = Equations(linear)
-            watched = {"part": linear, "middle": cut_layer.get_submodule(names.active[0])}
+    ends = [*sources[1:], len(theirs.layers)]
+    for layer, source, end in zip(ours.layers, sources, ends, strict=True):
+        watched = [theirs.layers[source].get_submodule(part) for part in _parts(names)]
+        blocks = _blocks(theirs, source, watched)
+        for above in range(source + 1, end):
+            theirs.advance(theirs.layers[above])
+        weights = [
+            [weights_of(tokens[source], index, batch, floor) for index, batch in enumerate(batches)]
+            for tokens in (importance.attending, importance.feeding)
+        ]
+        for block, part in enumerate((names.outward, names.down)):
+            equations = Equations(layer.get_submodule(part))
+            own = [layer.get_submodule(each) for each in (part, names.active[0])]
             for index, states in enumerate(ours.states):
-                with watching(watched) as seen, fast_products():
-                    ours.run(cut_layer, index, states)
-                residual = (states if block == 0 else seen["middle"][0]).float()
-                weights = weights_of(tokens[depth], index, batches[index], floor)
-                equations.add(seen["part"][0], wanted[index][block] - residual, weights)
+                with watching(own) as seen, fast_products():
+                    ours.run(layer, index, states)
+                residual = (states if block == 0 else seen[1][0]).float()
+                wanted = blocks[index][block] - residual
+                equations.add(seen[0][0], wanted, weights[block][index])
             equations.solve(ridge)
-        for index, states in enumerate(ours.states):
-            with fast_products():
-                ours.states[index] = ours.run(cut_layer, index, states).float()
+        ours.advance(layer)
+        norm: nn.LayerNorm = layer.get_submodule(names.norm)  # type: ignore[assignment]
+        scale_and_shift(norm, ours.states, theirs.states, weights[1])
+
+
+def _parts(names: LayerNames) -> tuple[str, str, str]:
+    return names.outward, names.active[0], names.down
+
+
+def _blocks(
+    replay: Replay, depth: int, watched: Sequence[nn.Module]
+) -> list[tuple[Tensor, Tensor]]:
+    """Run a layer on all batches; return the sums that it normalises, of attention and after."""
+    sums = []
+    for index, states in enumerate(replay.states):
+        with watching(watched) as seen, fast_products():
+            after = replay.run(replay.layers[depth], index, states)
+        middle = seen[1][0].float()
+        sums.append((states + seen[0][1], middle + seen[2][1]))
+        replay.states[index] = after.float()
+    return sums
+
+
+def scale_and_shift(
+    norm: nn.LayerNorm,
+    states: list[Tensor],
+    wanted: Sequence[Tensor],
+    weights: Sequence[Tensor],
+) -> None:
+    """Give a normalisation the factors and shifts that miss least, and the states with them.
+
+    Args:
+        norm: The normalisation; its factors are not zero.
+        states: What it gives for each batch, [sequences, longest, width]; changed in place.
+        wanted: What it is to give.
+        weights: How much each token counts, [sequences, longest].
+    """
+    counts, sums = 0.0, torch.zeros(5, len(norm.bias), dtype=torch.float64)
+    for own, theirs, weight in zip(states, wanted, weights, strict=True):
+        each, rows, goal = weight.flatten()[:, None], own.flatten(0, 1), theirs.flatten(0, 1)
+        counts += float(each.sum())
+        products = (rows, goal, rows * rows, rows * goal, goal * goal)
+        sums += torch.stack([(each * product).sum(dim=0) for product in products]).double()
+    mean, goal_mean, square, both, _ = sums / counts
+    variance = square - mean.square()
+    slope = torch.where(
+        variance > 1e-8 * square, (both - mean * goal_mean) / variance, torch.ones_like(mean)
+    )
+    shift = goal_mean - slope * mean
+    norm.weight.mul_(slope)
+    norm.bias.mul_(slope).add_(shift)
+    for index, own in enumerate(states):
+        states[index] = own * slope.float() + shift.float()
 
 
 def weights_of(tokens: tuple[Tensor, ...], index: int, batch: Batch, floor: float) -> Tensor:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from lightning_tune.data.datamodule import TextDataModule
-from lightning_tune.models.layout import stack_of
+from lightning_tune.models.sharding import layers
 from lightning_tune.training.module import TextClassifier
 from lightning_tune_export.prune import probing
 
@@ -72,9 +72,10 @@ def arrange(
         module = TextClassifier(backbone, data.label_set)
         module.configure_model()
         with torch.no_grad():
-            for weight in stack_of(module.classifier.encoder).parameters():
-                noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2))
-                weight.add_(0.3 * noise)
+            for layer in layers(module.classifier):
+                for weight in layer.parameters():
+                    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(2))
+                    weight.add_(0.3 * noise)
             for name, weight in module.classifier.named_parameters():
                 if "classifier." in name and weight.ndim == 2:
                     weight.mul_(8)

@@ -55,3 +55,23 @@ def test_a_second_cut_counts_among_what_the_first_left(arrange):
         expected = silenced(classifier, at_once)(batch)
         torch.testing.assert_close(second(batch), expected, atol=1e-5, rtol=1e-4)
     assert layout_of(second.encoder).layers == (LayerShape((1,), 2), LayerShape((1,), 1))
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet"])
+def test_a_layer_with_nothing_left_is_dropped_whole(arrange, family):
+    module, data = arrange(family)
+    classifier = plain_classifier(module)
+    (batch, *_) = some_batches(data, 8)
+    smaller = cut(classifier, module.label_set, [Kept((0, 1), tuple(range(32))), Kept((), ())])
+    stack = stack_of(classifier.encoder)
+    assert len(stack_of(smaller.encoder)) == smaller.encoder.config.num_hidden_layers == 1
+    with torch.no_grad():
+        before = smaller(batch)
+        del stack[1]
+        torch.testing.assert_close(before, classifier(batch), atol=1e-6, rtol=1e-5)
+
+
+def test_the_lowest_layer_stays_even_where_it_is_empty(arrange):
+    module, _ = arrange()
+    smaller = cut(plain_classifier(module), module.label_set, [Kept((), ()), Kept((), (3,))])
+    assert layout_of(smaller.encoder).layers == (LayerShape((), 0), LayerShape((), 1))

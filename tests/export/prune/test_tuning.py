@@ -13,9 +13,14 @@ from lightning_tune_export.prune.importance import importance
 from lightning_tune_export.prune.probing import plain_classifier, some_batches
 from lightning_tune_export.prune.search import Kept
 from lightning_tune_export.prune.surgery import cut
-from lightning_tune_export.prune.tuning import Equations, tune
+from lightning_tune_export.prune.tuning import Equations, scale_and_shift, tune
 
 ALL = tuple(range(32))
+
+
+def missed(smaller, classifier, batches):
+    with torch.no_grad():
+        return sum(float((smaller(b) - classifier(b)).square().sum()) for b in batches)
 
 
 def test_the_equations_are_those_of_weighted_least_squares():
@@ -72,7 +77,7 @@ def test_neurons_and_heads_that_others_repeat_are_made_up_for_wholly(arrange, ex
     with torch.no_grad():
         expected = classifier(batches[0])
         assert (smaller(batches[0]) - expected).abs().max() > 1e-2
-        tune(smaller, classifier, batches, found, ridge=1e-7)
+        tune(smaller, classifier, batches, found, sources=[0, 1], ridge=1e-7)
         torch.testing.assert_close(smaller(batches[0]), expected, atol=2e-3, rtol=1e-2)
 
 
@@ -84,10 +89,41 @@ def test_what_is_tuned_answers_nearer_to_the_original(arrange, exact, plan):
     found = importance(classifier, batches, "binary")
     smaller = cut(classifier, module.label_set, plan)
 
-    def missed():
-        with torch.no_grad():
-            return sum(float((smaller(b) - classifier(b)).square().sum()) for b in batches)
+    before = missed(smaller, classifier, batches)
+    tune(smaller, classifier, batches, found, sources=[0, 1])
+    assert missed(smaller, classifier, batches) < 0.5 * before
 
-    before = missed()
-    tune(smaller, classifier, batches, found)
-    assert missed() < 0.5 * before
+
+def test_a_normalisation_takes_the_factors_of_a_weighted_regression():
+    random = np.random.default_rng(0)
+    own, wanted = random.normal(size=(2, 1, 20, 3))
+    weights = random.random((1, 20))
+    norm = nn.LayerNorm(3)
+    with torch.no_grad():
+        norm.weight.copy_(torch.tensor([1.0, 2.0, 0.5]))
+        norm.bias.copy_(torch.tensor([0.0, 1.0, -1.0]))
+    factors, shifts = norm.weight.tolist(), norm.bias.tolist()
+    states = [torch.from_numpy(own).float()]
+    with torch.no_grad():
+        scale_and_shift(
+            norm, states, [torch.from_numpy(wanted).float()], [torch.from_numpy(weights).float()]
+        )
+    for each in range(3):
+        slope, shift = np.polyfit(own[0, :, each], wanted[0, :, each], 1, w=np.sqrt(weights[0]))
+        assert norm.weight[each].item() == pytest.approx(slope * factors[each], rel=1e-4)
+        assert norm.bias[each].item() == pytest.approx(slope * shifts[each] + shift, rel=1e-4)
+        np.testing.assert_allclose(
+            states[0][0, :, each].numpy(), slope * own[0, :, each] + shift, rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("family", ["bert", "distilbert", "mpnet"])
+def test_the_layer_below_a_dropped_one_makes_up_for_a_part_of_it(arrange, exact, family):
+    module, data = arrange(family)
+    classifier = plain_classifier(module)
+    batches = some_batches(data, 72)
+    found = importance(classifier, batches, "binary")
+    smaller = cut(classifier, module.label_set, [Kept((0, 1), ALL), Kept((), ())])
+    before = missed(smaller, classifier, batches)
+    tune(smaller, classifier, batches, found, sources=[0])
+    assert missed(smaller, classifier, batches) < 0.8 * before
