@@ -65,18 +65,6 @@ def targets_of(split: TokenizedSplit) -> NDArray[np.generic]:
     return found
 
 
-def calibration_batches(source: Source, *, texts: int, size: int = 16) -> list[Arrays]:
-    """Return batches of some texts of train, drawn at random by the data's seed.
-
-    Args:
-        source: What is exported.
-        texts: How many texts, at least 1.
-        size: Texts a batch.
-    """
-    part = part_of(source.split("train"), texts, seed=source.data.seed)
-    return [arrays for _, arrays, _ in batches(source, part, BatchSettings(size))]
-
-
 def part_of(split: TokenizedSplit, texts: int, *, seed: int) -> TokenizedSplit:
     """Return at most so many examples of a split, drawn at random and in their order."""
     drawn = np.random.default_rng(seed).permutation(len(split))[:texts]

@@ -49,20 +49,21 @@ class Entrant:
         return None if self.path is None else self.path.stat().st_size / 1e6
 
 
-def onnx_candidate(
+def onnx_entrant(
     name: str,
     path: Path,
     source: Source,
     *,
+    role: Role,
     threads: int,
     disabled: Sequence[str] = (),
     quantized: bool = False,
     note: str = "",
 ) -> Entrant:
-    """Open an ONNX file as a candidate."""
+    """Open an ONNX file."""
     session = SessionSettings(tuple(disabled))
     run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
-    return Entrant(name, "candidate", source, run, path, session, quantized, note)
+    return Entrant(name, role, source, run, path, session, quantized, note)
 
 
 def baselines(

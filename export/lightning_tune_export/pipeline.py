@@ -18,7 +18,7 @@ from lightning_tune_export.describing import manifest_of, probe_of, provenance_o
 from lightning_tune_export.entrants import Entrant, baselines
 from lightning_tune_export.gate import missed
 from lightning_tune_export.ladder import Rung, choose
-from lightning_tune_export.making import Made, make
+from lightning_tune_export.making import Made, make, parity_of
 from lightning_tune_export.measuring import Answered, measured
 from lightning_tune_export.recipe import Recipe
 from lightning_tune_export.report.record import ExportReport
@@ -56,7 +56,7 @@ def export_bundle(
             told.text = trained.words()
         made = make(source, recipe, work, steps, threads=threads)
         beside, left_out = baselines(source, made.source, made.portable, threads=threads)
-        entrants = [*made.candidates, *beside]
+        entrants = [*made.entrants, *beside]
         with steps("measure") as told:
             rungs = measured(entrants, trained, recipe)
             told.text = f"{len(rungs)} in turn"
@@ -64,6 +64,8 @@ def export_bundle(
         with steps("test") as told:
             verdict = judged(source, made.source, winner, rungs, recipe)
             told.text = f"{winner.name}: {verdict.words()}"
+            if winner.quantized:
+                made.parity[winner.name] = parity_of(winner, made.source, required=False)
         if not verdict.passes:
             raise GateError(
                 f"{winner.name}, chosen on validation, misses a budget on test, so no bundle was "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune_export.budgets import Budgets
+from lightning_tune_export.candidates import QuantizeSettings
 from lightning_tune_export.pace import PaceSettings
 from lightning_tune_export.prune.pruning import PruneSettings
 
@@ -20,7 +21,8 @@ class Recipe:
         budgets: What may be lost and spent.
         prune: How much of the encoder goes; null: nothing.
         vocabulary: Whether tokens that train does not have go too.
-        int8: Whether int8 candidates are made.
+        quantize: Which int8 graphs are made; null: none.
+        texts: Texts of train that the ranges of int8 are read from, at least 1.
         calibrate: Whether temperature and, in multi-label tasks, thresholds are fitted.
         measure: How speed is measured.
         resamples: Bootstrap resamples of the intervals on test, at least 100.
@@ -29,7 +31,8 @@ class Recipe:
     budgets: Budgets = Budgets()  # noqa: RUF009  # frozen
     prune: PruneSettings | None = None
     vocabulary: bool = False
-    int8: bool = False
+    quantize: QuantizeSettings | None = None
+    texts: int = 256
     calibrate: bool = True
     measure: PaceSettings = PaceSettings()  # noqa: RUF009  # frozen
     resamples: int = 1000
@@ -37,11 +40,13 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.resamples < 100:
             raise ConfigError(f"resamples={self.resamples} has to be at least 100.")
+        if self.texts < 1:
+            raise ConfigError(f"texts={self.texts} has to be at least 1.")
 
     @property
     def needs_train(self) -> bool:
         """Whether statistics of the training split are needed."""
-        return self.int8 or self.prune is not None or self.vocabulary
+        return self.quantize is not None or self.prune is not None or self.vocabulary
 
 
 def recipe_folder() -> Path:

@@ -95,7 +95,7 @@ def test_recipes_are_found_by_bare_name_and_a_file_here_wins(work):
     assert set(shipped_recipes()) == {"fp32", "int8", "pruned-int8"}
     for name in ("int8", "int8.yaml", "export/recipes/int8.yaml"):
         assert find_recipe(name) == str(shipped_recipes()["int8"])
-    (work / "int8").write_text("int8: true\n")
+    (work / "int8").write_text("quantize: {}\n")
     assert find_recipe("int8") == "int8"
 
 
