@@ -151,7 +151,7 @@ def pruned(
     The pruned model is written as a checkpoint and read again: what is exported from here on is
     what `fit` and `test` would read.
     """
-    if recipe.prune is None and not recipe.vocabulary:
+    if not recipe.prunes:
         return source, {}
     module, tokenizer = source.module, None
     found: dict[str, Any] = {}

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from lightning_tune.errors import GateError
+from lightning_tune.errors import ConfigError, GateError
 from lightning_tune.models.encoder import architecture_of
 from lightning_tune.schema import Split
 from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED
+from lightning_tune.tables import replace_file
 from lightning_tune_export.bundle import Contents, check_output, config_of, write_bundle
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
 from lightning_tune_export.entrants import Entrant, baselines
@@ -29,7 +31,13 @@ from lightning_tune_export.verdict import Verdict, judged
 
 
 def export_bundle(
-    source: Source, recipe: Recipe, output: Path, *, name: str = "", quiet: bool = False
+    source: Source,
+    recipe: Recipe,
+    output: Path,
+    *,
+    name: str = "",
+    pruned: Path | None = None,
+    quiet: bool = False,
 ) -> ExportReport:
     """Export a checkpoint.
 
@@ -38,6 +46,7 @@ def export_bundle(
         recipe: What is done to it, and what that may cost.
         output: The folder to write.
         name: The recipe's name.
+        pruned: Where the checkpoint of the pruned model is kept; None: nowhere.
         quiet: Print nothing.
 
     Raises:
@@ -46,6 +55,8 @@ def export_bundle(
         ConfigError: if the folder cannot be written, or a split is missing.
     """
     check_output(output)
+    if pruned is not None and not recipe.prunes:
+        raise ConfigError(f"pruned={str(pruned)!r}: the recipe prunes nothing; leave it out.")
     steps, threads = Steps(quiet=quiet), recipe.measure.threads or usable_cores()
     with steps("data") as told:
         _open(source, ("train", "val", "test") if recipe.needs_train else ("val", "test"))
@@ -92,6 +103,9 @@ def export_bundle(
         with steps("bundle") as told:
             write_bundle(output, _contents(source, made, winner, verdict, report))
             told.text = str(output)
+        if pruned is not None:
+            with replace_file(pruned, private=True) as temporary:
+                shutil.copyfile(made.source.path, temporary)
     return report
 
 

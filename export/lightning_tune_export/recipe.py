@@ -44,9 +44,14 @@ class Recipe:
             raise ConfigError(f"texts={self.texts} has to be at least 1.")
 
     @property
+    def prunes(self) -> bool:
+        """Whether the model changes its shape."""
+        return self.prune is not None or self.vocabulary
+
+    @property
     def needs_train(self) -> bool:
         """Whether statistics of the training split are needed."""
-        return self.quantize is not None or self.prune is not None or self.vocabulary
+        return self.prunes or self.quantize is not None
 
 
 def recipe_folder() -> Path:

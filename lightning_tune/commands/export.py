@@ -8,7 +8,7 @@ from pathlib import Path
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from lightning_tune.cli import PROGRAM
-from lightning_tune.commands.from_checkpoint import find_checkpoint
+from lightning_tune.commands.from_checkpoint import check_target, find_checkpoint
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.settings import Setting, given, read_yaml
 from lightning_tune.errors import ConfigError
@@ -80,6 +80,7 @@ def export(
     recipe: Recipe,
     data: DataOverrides = DataOverrides(),  # noqa: B008  # frozen
     backbone: str | None = None,
+    pruned: str | None = None,
     track: bool = True,
     name: str = "",
 ) -> None:
@@ -95,6 +96,7 @@ def export(
             file of your own.
         data: Data that takes the place of the checkpoint's.
         backbone: Where the backbone is now, of a checkpoint that holds only what was trained.
+        pruned: A .ckpt file to write too: the pruned model, to be tested, tuned or exported again.
         track: Add table, figures and bundle to the W&B run of the checkpoint, where it has one.
         name: Name of the recipe.
 
@@ -111,8 +113,12 @@ def export(
     path = str(
         find_checkpoint("export", [Setting("ckpt_path", checkpoint, "--checkpoint")], "runs")
     )
+    if pruned is not None:
+        check_target(pruned, path)
     source = read_source(path, data, backbone=backbone)
-    report = export_bundle(source, recipe, Path(output), name=name)
+    report = export_bundle(
+        source, recipe, Path(output), name=name, pruned=None if pruned is None else Path(pruned)
+    )
     if track:
         add_to_run(report, Path(output), source.checkpoint, path)
     command = f"score --bundle {output} --input new.csv --output predictions.parquet"

@@ -28,6 +28,7 @@ from lightning_tune_export.report.words import interval_text, points_text, state
 
 _FLIPS_SHOWN = 50
 _CLASSES_SHOWN = 20
+_PRINTED = 110  # columns of a file or a pipe, which wrap nothing by themselves
 
 
 def export_markdown(report: ExportReport) -> str:
@@ -203,4 +204,7 @@ def show_candidates(
         style = "bold cyan" if rung.name == winner else "dim" if rung.role == "baseline" else ""
         shown = (cell.partition(" / ")[0] for cell in row)  # medians alone: eighty columns
         table.add_row(*(Text(cell, style=style) for cell in shown))
-    (console or Console()).print(table)
+    console = console or Console()
+    if not console.is_terminal:
+        console.width = max(console.width, _PRINTED)
+    console.print(table)
