@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lightning_tune_export.activations import watch
+import onnx
+
+from lightning_tune_export.activations import Activations, watch
 from lightning_tune_export.fused_graph import export_fused
 from lightning_tune_export.kernels import Kernels, check_kernels
 from lightning_tune_export.measure import Batch
 from lightning_tune_export.onnx_graph import export_portable
 from lightning_tune_export.quantize import Quantized, dynamic_int8, static_int8
 from lightning_tune_export.sensitivity import most_sensitive, sensitivity
+from lightning_tune_export.smoothing import NONE, Factors, factors_of
 
 if TYPE_CHECKING:
     from lightning_tune.models.classifier import Classifier
@@ -29,7 +32,7 @@ class QuantizeSettings:
     Args:
         dynamic: With scales that follow each batch.
         static: With fixed scales, so that no text's answer depends on its neighbours.
-        smooth: Divide channels that tower over the others before rounding.
+        smooth: Divide channels that tower over the others before rounding with fixed scales.
         mixed: Leave the most sensitive products in fp32 in one more graph, where validation texts
             are given: this takes a session for each product.
         tables: Round embedding tables too; they are half of a small encoder.
@@ -93,8 +96,7 @@ def make_candidates(
 
     Args:
         classifier: What answers.
-        calibration: Texts of the training split; needed unless only dynamic, unsmoothed int8 is
-            wanted.
+        calibration: Texts of the training split, for fixed scales.
         settings: Which int8 graphs are made; None: none.
         work: Folder for the files.
         with_types: Whether the encoder takes `token_type_ids`.
@@ -139,28 +141,35 @@ def _int8(
 
     if settings.dynamic:
         path = work / "dynamic.onnx"
-        made = dynamic_int8(source, path, narrow_range=narrow, tables=tables)
-        add("int8 dynamic", made)
-    seen = watch(source, calibration) if settings.static or settings.smooth else {}
-    if settings.dynamic and settings.smooth:
-        path = work / "dynamic_smooth.onnx"
-        made = dynamic_int8(source, path, smooth=seen, narrow_range=narrow, tables=tables)
-        add("int8 dynamic smooth", made)
-    if settings.static:
-        name = "int8 static smooth" if settings.smooth else "int8 static"
-        path, smooth = work / "static.onnx", settings.smooth
-        made = static_int8(source, path, seen, smooth=smooth, narrow_range=narrow, tables=tables)
-        add(name, made)
-        if settings.mixed and validation:
-            left = most_sensitive(sensitivity(source, seen, validation, work))
-            made = static_int8(
-                source,
-                work / "mixed.onnx",
-                seen,
-                exclude=left,
-                smooth=smooth,
-                narrow_range=narrow,
-                tables=tables,
-            )
-            add(f"{name}, mixed", made, f"{len(left)} products in fp32")
+        add("int8 dynamic", dynamic_int8(source, path, narrow_range=narrow, tables=tables))
+    if not settings.static:
+        return found
+    seen = watch(source, calibration)
+    factors = factors_of(onnx.load(source), seen) if settings.smooth else NONE
+    left = (("", ()), *_mixed(source, seen, factors, validation, settings))
+    for suffix, exclude in left:
+        made = static_int8(
+            source,
+            work / f"static{len(exclude) or ''}.onnx",
+            seen,
+            exclude=exclude,
+            factors=factors,
+            narrow_range=narrow,
+            tables=tables,
+        )
+        add(f"int8 static{suffix}", made, f"{len(exclude)} products in fp32" if exclude else "")
     return found
+
+
+def _mixed(
+    source: Path,
+    seen: Activations,
+    factors: Factors,
+    validation: Sequence[Batch],
+    settings: QuantizeSettings,
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the name of the mixed graph, and which products stay in fp32 in it; nothing if none."""
+    if not settings.mixed or not validation:
+        return []
+    exclude = most_sensitive(sensitivity(source, seen, validation, factors=factors))
+    return [(" mixed", exclude)] if exclude else []

@@ -8,9 +8,9 @@ signed: the only pair that ONNX Runtime hands to VNNI and AMX.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -22,9 +22,10 @@ from lightning_tune_export.activations import Activations
 from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.onnx_graph import save
 from lightning_tune_export.rounding import by_channel, scale_of
-from lightning_tune_export.smoothing import best_factors, divide_values
+from lightning_tune_export.smoothing import NONE, Factors, divide_values
 
-MICROSOFT = "com.microsoft"
+MICROSOFT, INT8 = "com.microsoft", "MatMulIntegerToFloat"
+Form = Literal["operators", "qdq"]
 LEAST_TABLE = 2**16
 """Entries of an embedding table below which 8 bits save nothing worth a rounding."""
 
@@ -53,7 +54,7 @@ def dynamic_int8(
     path: Path,
     *,
     exclude: Collection[str] = (),
-    smooth: Activations | None = None,
+    factors: Factors = NONE,
     narrow_range: bool = False,
     tables: bool = True,
 ) -> Quantized:
@@ -63,7 +64,7 @@ def dynamic_int8(
         source: The fp32 graph.
         path: The file.
         exclude: Names of nodes to leave in fp32.
-        smooth: What was seen on calibration texts, to divide large channels; null: do not.
+        factors: What to divide channels by before rounding, as `smoothing.factors_of` finds it.
         narrow_range: Whether weights take 7 bits, for processors without VNNI or AMX, whose
             16-bit sums overflow else.
         tables: Whether embedding tables become int8.
@@ -71,7 +72,10 @@ def dynamic_int8(
     Raises:
         ConfigError: if nothing could be quantized.
     """
-    return _quantize(source, path, exclude, smooth, None, narrow_range, tables)
+    how = Rounding(None, factors, 63 if narrow_range else 127, "operators", tables)
+    model, made = quantized(onnx.load(source), how, exclude=exclude)
+    save(model, path)
+    return replace(made, path=path)
 
 
 def static_int8(
@@ -80,9 +84,10 @@ def static_int8(
     seen: Activations,
     *,
     exclude: Collection[str] = (),
-    smooth: bool = True,
+    factors: Factors = NONE,
     narrow_range: bool = False,
     tables: bool = True,
+    form: Form = "operators",
 ) -> Quantized:
     """Write a graph whose activations have fixed scales: no text's answer depends on another's.
 
@@ -91,47 +96,74 @@ def static_int8(
         path: The file.
         seen: What was seen on calibration texts.
         exclude: Names of nodes to leave in fp32.
-        smooth: Whether to divide large channels.
+        factors: What to divide channels by before rounding, as `smoothing.factors_of` finds it.
         narrow_range: Whether weights take 7 bits, for processors without VNNI or AMX, whose
             16-bit sums overflow else.
         tables: Whether embedding tables become int8.
+        form: ONNX Runtime's own operators, or `qdq`: standard ones that say what is rounded, from
+            which OpenVINO and others make their own.
 
     Raises:
         ConfigError: if nothing could be quantized.
     """
-    return _quantize(source, path, exclude, seen if smooth else None, seen, narrow_range, tables)
+    how = Rounding(seen, factors, 63 if narrow_range else 127, form, tables)
+    model, made = quantized(onnx.load(source), how, exclude=exclude)
+    save(model, path)
+    return replace(made, path=path)
 
 
-def _quantize(
-    source: Path,
-    path: Path,
-    exclude: Collection[str],
-    smooth: Activations | None,
-    ranges: Activations | None,
-    narrow_range: bool,
-    tables: bool,
-) -> Quantized:
-    edits = GraphEdits(onnx.load(source))
+@dataclass(frozen=True)
+class Rounding:
+    """How a graph is rounded.
+
+    Args:
+        ranges: What activations span; None: they are asked at run time.
+        factors: What to divide channels by before rounding.
+        top: Largest magnitude of a weight.
+        form: How products are written.
+        tables: Whether embedding tables become int8.
+    """
+
+    ranges: Activations | None
+    factors: Factors
+    top: int
+    form: Form
+    tables: bool
+
+
+def quantized(
+    model: ModelProto, how: Rounding, *, exclude: Collection[str] = ()
+) -> tuple[ModelProto, Quantized]:
+    """Round a model in place and return it, with what became of it.
+
+    Args:
+        model: The fp32 model.
+        how: How it is rounded.
+        exclude: Names of nodes to leave in fp32.
+
+    Raises:
+        ConfigError: if nothing could be quantized.
+    """
+    edits = GraphEdits(model)
     nodes = [node for node in edits.nodes if is_product(node, edits)]
     chosen = [node for node in nodes if node.name not in exclude]
     if not chosen:
         raise ConfigError(
-            f"{source.name} has {len(nodes)} matrix products with constant weights and all of them "
-            "are excluded, so int8 would change nothing; exclude fewer."
+            f"the graph has {len(nodes)} matrix products with constant weights and all of them are "
+            "excluded, so int8 would change nothing; exclude fewer."
         )
-    quantizer = _Quantizer(edits, 63 if narrow_range else 127, ranges)
-    if smooth is not None:
-        quantizer.smooth(chosen, smooth)
+    quantizer = _Quantizer(edits, how)
+    read = {node.input[0] for node in chosen}
+    quantizer.divide(sorted(read & how.factors.keys()))
     for node in chosen:
         quantizer.product(node)
-    count = sum(map(quantizer.table, list(edits.nodes))) if tables else 0
-    model = edits.finish()
-    left = tuple(node.name for node in nodes if node.name in exclude)
+    tables = sum(map(quantizer.table, list(edits.nodes))) if how.tables else 0
+    edits.finish()
     made = count_int8(model)
     if made != len(chosen):  # a product that nobody reads any more, or one that was lost
         raise RuntimeError(f"{len(chosen)} products were to be int8, and {made} are")
-    save(model, path)
-    return Quantized(path, made, left, count, len(quantizer.factors))
+    left = tuple(node.name for node in nodes if node.name in exclude)
+    return model, Quantized(Path(), made, left, tables, len(read & how.factors.keys()))
 
 
 class _Quantizer:
@@ -139,45 +171,46 @@ class _Quantizer:
 
     Args:
         edits: The graph.
-        top: Largest magnitude of a weight.
-        ranges: What activations span; null: they are asked at run time.
+        how: How it is rounded.
     """
 
-    def __init__(self, edits: GraphEdits, top: int, ranges: Activations | None) -> None:
+    def __init__(self, edits: GraphEdits, how: Rounding) -> None:
         self.edits = edits
-        self.top = top
-        self.ranges = ranges
-        self.factors: dict[str, NDArray[np.float32]] = {}
+        self.how = how
         self.divided: set[str] = set()  # already, by who makes them
         self._quantized: dict[str, list[str]] = {}
         self._weights: dict[tuple[str, str], tuple[str, str]] = {}
 
-    def smooth(self, nodes: list[NodeProto], seen: Activations) -> None:
-        """Choose what to divide the channels by that these products read."""
-        readers: dict[str, list[NodeProto]] = {}
-        for node in nodes:
-            readers.setdefault(node.input[0], []).append(node)
-        for name, products in readers.items():
-            weights = [self._weights_of(node) for node in products]
-            factors = best_factors(seen[name], weights)
-            if factors is not None:
-                self.factors[name] = factors
-                if divide_values(self.edits, name, factors):
-                    self.divided.add(name)
+    def divide(self, names: list[str]) -> None:
+        """Let values come divided, where who makes them can do so at no cost."""
+        for name in names:
+            if divide_values(self.edits, name, self.how.factors[name]):
+                self.divided.add(name)
 
     def product(self, node: NodeProto) -> None:
         """Replace a product, and the bias that is added to it, by one in int8."""
         weights, scales = self._rounded(node)
         values, scale, zero = self._activations(node)
+        if self.how.form == "qdq":
+            self._say(node, [values, scale, zero], [weights, scales])
+            return
         add, bias = self._bias(node)
         output = node.output[0] if add is None else add.output[0]
         inputs = [values, weights, scale, scales, zero, "", *([bias] if bias else [])]
-        new = helper.make_node(
-            "MatMulIntegerToFloat", inputs, [output], node.name, domain=MICROSOFT
-        )
+        new = helper.make_node(INT8, inputs, [output], node.name, domain=MICROSOFT)
         self.edits.replace(node, [new])
         if add is not None:
             self.edits.replace(add, [])
+
+    def _say(self, node: NodeProto, values: list[str], weights: list[str]) -> None:
+        """Let a product read what was rounded and turned back."""
+        back = [f"{values[0]}/back", self.edits.fresh("weights")]
+        nodes = [helper.make_node("DequantizeLinear", weights, back[1:], axis=1), node]
+        if back[0] not in self.edits.makers():
+            nodes.insert(0, helper.make_node("DequantizeLinear", values, back[:1]))
+        self.edits.replace(node, nodes)
+        del node.input[:]
+        node.input.extend(back)
 
     def table(self, node: NodeProto) -> bool:
         """Let an embedding be looked up in int8; return whether the node was one."""
@@ -211,12 +244,12 @@ class _Quantizer:
     def _rounded(self, node: NodeProto) -> tuple[str, str]:
         """Return the names of a product's int8 weights and scales; equal weights share them."""
         name, read = node.input[1], node.input[0]
-        factors = self.factors.get(read)
+        factors = self.how.factors.get(read)
         key = (name, read if factors is not None else "")
         if key not in self._weights:
             array = self._weights_of(node)
             values = array if factors is None else array * factors[:, None]
-            rounded, scales = by_channel(values, self.top)
+            rounded, scales = by_channel(values, self.how.top)
             stem = f"{name}/{len(self._weights)}"
             self._constant(f"{stem}/int8", rounded)
             self._constant(f"{stem}/scales", scales)
@@ -235,15 +268,15 @@ class _Quantizer:
 
     def _nodes_for(self, name: str) -> tuple[list[NodeProto], list[str]]:
         parts = [f"{name}/{part}" for part in ("uint8", "scale", "zero")]
-        nodes, source, factors = [], name, self.factors.get(name)
+        nodes, source, factors = [], name, self.how.factors.get(name)
         if factors is not None and name not in self.divided:
             source = f"{name}/divided"
             inverse = self.edits.add_constant(f"{name}/factors", 1 / factors)
             nodes.append(helper.make_node("Mul", [name, inverse], [source]))
-        if self.ranges is None:
+        if self.how.ranges is None:
             nodes.append(helper.make_node("DynamicQuantizeLinear", [source], parts))
         else:
-            seen, divided = self.ranges[name], 1.0 if factors is None else factors
+            seen, divided = self.how.ranges[name], 1.0 if factors is None else factors
             scale, zero = scale_of(seen.low / divided, seen.high / divided)
             self._constant(parts[1], np.array(scale))
             self._constant(parts[2], np.array(zero))
@@ -266,6 +299,13 @@ class _Quantizer:
 
 
 def count_int8(model: ModelProto) -> int:
-    """Count the matrix products of a model that are computed in int8."""
-    kinds = {"MatMulIntegerToFloat", "DynamicQuantizeMatMul", "MatMulInteger", "QGemm"}
-    return sum(node.op_type in kinds for node in model.graph.node)
+    """Count the matrix products of a model that are computed in int8, or say that they may be."""
+    edits = GraphEdits(model)
+    makers = edits.makers()
+    said = (
+        all(name in makers and makers[name].op_type == "DequantizeLinear" for name in node.input)
+        for node in edits.nodes
+        if node.op_type == "MatMul"
+    )
+    kinds = {INT8, "DynamicQuantizeMatMul", "MatMulInteger", "QGemm"}
+    return sum(node.op_type in kinds for node in edits.nodes) + sum(said)

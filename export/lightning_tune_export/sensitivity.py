@@ -13,14 +13,20 @@ from lightning_tune_export.activations import Activations
 from lightning_tune_export.contenders import onnx_session
 from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.measure import Batch
-from lightning_tune_export.quantize import static_int8
+from lightning_tune_export.quantize import Rounding, quantized
+from lightning_tune_export.smoothing import NONE, Factors
 
 Sensitivity = Mapping[str, float]
 """Root of the mean squared difference of the logits, by the name of the product."""
 
 
 def sensitivity(
-    source: Path, seen: Activations, batches: Sequence[Batch], work: Path, *, threads: int = 1
+    source: Path,
+    seen: Activations,
+    batches: Sequence[Batch],
+    *,
+    factors: Factors = NONE,
+    threads: int = 1,
 ) -> Sensitivity:
     """Measure each product of a graph: in int8 while all others stay in fp32.
 
@@ -28,20 +34,26 @@ def sensitivity(
         source: The fp32 graph.
         seen: What was seen on calibration texts.
         batches: Validation texts.
-        work: Folder for a file on the way.
+        factors: What channels are divided by before rounding.
         threads: Threads of one product.
     """
-    names = product_names(source)
-    wanted = _answers(source, batches, threads)
-    file = work / "one_product.onnx"
+    content = source.read_bytes()
+    model = onnx.load_from_string(content)
+    names = product_names(model)
+    wanted = _answers(content, batches, threads)
+    how = Rounding(seen, factors, 127, "operators", tables=False)
     found = {}
     for name in names:
-        others = [other for other in names if other != name]
-        static_int8(source, file, seen, exclude=others, tables=False)
-        difference = _answers(file, batches, threads) - wanted
+        alone, _ = quantized(_copy(model), how, exclude=[each for each in names if each != name])
+        difference = _answers(alone.SerializeToString(), batches, threads) - wanted
         found[name] = float(np.sqrt(np.mean(difference**2)))
-    file.unlink(missing_ok=True)
     return found
+
+
+def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)
+    return copied
 
 
 def most_sensitive(
@@ -65,12 +77,12 @@ def most_sensitive(
     return tuple(ordered[: min(needed, int(most * len(ordered)))])
 
 
-def product_names(source: Path) -> list[str]:
+def product_names(model: onnx.ModelProto) -> list[str]:
     """Return the names of a graph's matrix products with constant weights."""
-    edits = GraphEdits(onnx.load(source))
+    edits = GraphEdits(model)
     return [node.name for node in edits.nodes if is_product(node, edits)]
 
 
-def _answers(graph: Path, batches: Sequence[Batch], threads: int) -> NDArray[np.float32]:
+def _answers(graph: bytes, batches: Sequence[Batch], threads: int) -> NDArray[np.float32]:
     session = onnx_session(graph, threads=threads)
     return np.concatenate([session.run(None, dict(batch))[0] for batch in batches])

@@ -9,12 +9,14 @@ gained.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import ModelProto
 
-from lightning_tune_export.activations import Activation
+from lightning_tune_export.activations import Activation, Activations
 from lightning_tune_export.graph_edits import GraphEdits, is_product
 from lightning_tune_export.rounding import by_channel, rounded, scale_of
 
@@ -23,6 +25,28 @@ POWERS = (0.5, 0.6, 0.7, 0.8)
 """How much of a channel's size moves: all of it at 1, none at 0."""
 SHARES = (0.9, 0.95, 0.98, 0.99)
 """Share of the channels that stay as they are, where only the largest are divided."""
+
+
+Factors = Mapping[str, Array]
+"""What to divide each channel by, [channels], by the name of the value."""
+NONE: Factors = MappingProxyType({})
+
+
+def factors_of(model: ModelProto, seen: Activations) -> Factors:
+    """Choose what to divide the channels by that a model's products read.
+
+    Args:
+        model: The fp32 model.
+        seen: What was seen on calibration texts.
+    """
+    edits = GraphEdits(model)
+    weights: dict[str, list[Array]] = {}
+    for node in edits.nodes:
+        if is_product(node, edits):
+            array = edits.array(node.input[1])
+            weights.setdefault(node.input[0], []).append(array)  # type: ignore[arg-type]
+    found = {name: best_factors(seen[name], each) for name, each in weights.items()}
+    return {name: factors for name, factors in found.items() if factors is not None}
 
 
 def best_factors(
