@@ -22,6 +22,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 from lightning_tune.data.datamodule import TextDataModule
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.classifier import Classifier
+from lightning_tune.models.encoder import DropoutSettings
 from lightning_tune.training.callbacks.checkpointing import BestCheckpoint, WholeFileCheckpointIO
 from lightning_tune.training.defaults import PATIENCE
 from lightning_tune.training.module import TextClassifier
@@ -31,6 +32,8 @@ from lightning_tune.training.optim import ScheduleSettings
 from lightning_tune.training.stored import as_plain
 from lightning_tune_export.prune.probing import fast_type
 from lightning_tune_export.prune.rebuilding import module_like
+
+_WITHOUT_DROPOUT = DropoutSettings(hidden=0.0, attention=0.0)
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ class RecoverSettings:
         temperature: Of the answers, above 0.
         hidden: Weight of the hidden states' difference, at least 0.
         labels: Share of the loss against the labels, in [0, 1].
-        seed: Of dropout.
+        dropout: Whether the student's layers drop while they learn; in few steps that costs more
+            than it gives.
+        seed: Of what is drawn.
     """
 
     epochs: int = 1
@@ -52,6 +57,7 @@ class RecoverSettings:
     temperature: float = 2.0
     hidden: float = 1.0
     labels: float = 0.0
+    dropout: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -91,6 +97,7 @@ def recover(
             objective=spec_of(objective),
             lr=settings.lr,
             schedule=as_plain(ScheduleSettings()),
+            **({} if settings.dropout else {"dropout": as_plain(_WITHOUT_DROPOUT)}),
         )
         student.objective = objective.learn_from(copy.deepcopy(teacher))  # it changes its type
         _trainer(student, settings, Path(folder)).fit(student, datamodule=data)
