@@ -12,6 +12,10 @@ from lightning_tune import __version__
 from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest
 
 PROGRAM = "python -m lightning_tune"
+TRAINING = frozenset(
+    {"lightning", "matplotlib", "onnx", "rich", "torch", "torchmetrics", "transformers"}
+)
+"""Packages that an environment for `score` alone does without."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,12 @@ def _users_error(err: BaseException) -> tuple[str, int] | None:
         seen = seen.__cause__ or seen.__context__
     if isinstance(err, OSError):
         return _describe(err), 2
+    if isinstance(err, ModuleNotFoundError) and str(err.name).partition(".")[0] in TRAINING:
+        return (
+            f"this command needs {err.name!r}, which is not installed: this environment has what "
+            "`score` needs; install all with pip install lightning-tune.",
+            2,
+        )
     return (" ".join(str(err).split()), 2) if _is_rule_of_lightning(err) else None
 
 

@@ -17,6 +17,7 @@ from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
 from lightning_tune.commands.merge import merge
+from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.models.checkpoints import read_checkpoint
 
@@ -172,7 +173,7 @@ def commands() -> list:
 
 
 def flags_of(command: str) -> set[str]:
-    functions = {"bench": bench, "dashboard": dashboard, "merge": merge}
+    functions = {"bench": bench, "dashboard": dashboard, "merge": merge, "score": score}
     if command in functions:
         return {f"--{name}" for name in inspect.signature(functions[command]).parameters}
     own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}

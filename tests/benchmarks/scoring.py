@@ -4,8 +4,8 @@
 
 The bare session runs the very batches that `score` makes, from arrays that are ready, and nothing
 else: no file, no tokenizer, no answer. Both go in turns; the medians of the rounds are compared.
-`--settings` also measures what the settings of `score` were chosen by: tokens a batch, threads, and
-threads that spin while they wait.
+`--settings` also measures what the settings of `score` were chosen by: tokens a batch, and how long
+threads wait busily.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from lightning_tune.serving.runtime import OnnxRuntimeSession
 from lightning_tune.serving.scoring import score
 from lightning_tune.tables import Fields, TableFormat, read_rows
 
+ONE = "a fine film, at last, and not too long for a child of ten"
 COLUMNS = ("text", "label")  # of the sentence files of SST-2, which have no header line
 
 
@@ -48,17 +49,20 @@ def cold_starts(bundle: str, folder: Path, rounds: int) -> list[tuple[float, flo
     return times
 
 
-def in_turns(works: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each round of each work; the order turns with the rounds."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
+def in_turns(
+    works: Mapping[str, Callable[[], object]], rounds: int
+) -> dict[str, list[tuple[float, float]]]:
+    """Wall and processor seconds of each round of each work; the order turns with the rounds."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
     names = list(works)
     for number in range(-1, rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            begun = time.perf_counter()
+            begun, spent = time.perf_counter(), time.process_time()
             works[name]()
             if number >= 0:  # the first round warms up
-                seconds[name].append(time.perf_counter() - begun)
+                times = time.perf_counter() - begun, time.process_time() - spent
+                seconds[name].append(times)
     return seconds
 
 
@@ -94,45 +98,62 @@ def against_the_session(bundle: Bundle, source: Path, folder: Path, rounds: int)
         "score": lambda: score(bundle, [str(source)], output, fields=fields, format=format),
     }
     found = in_turns(works, rounds)
-    base = statistics.median(found["bare session"])
+    medians = {
+        name: [statistics.median(column) for column in zip(*times, strict=True)]
+        for name, times in found.items()
+    }
+    base, base_spent = medians["bare session"]
     print(f"{rows} rows, {len(ready)} batches of up to {bundles.BATCH_TOKENS} tokens")
-    for name, seconds in found.items():
-        median = statistics.median(seconds)
-        print(f"  {name:<14} {rows / median:8,.0f} rows/s   {base / median:6.1%} of the session")
-
-
-def settings(path: str, texts: list[str], rounds: int) -> None:
-    """Print what each setting reaches, all in turns: milliseconds of one text, rows a second."""
-    made = Bundle(path, verify=False)
-    file = made.path / made.manifest.model
-    disabled = made.manifest.session.disabled_optimizers
-    encoded = made.encoder.encode(texts)
-    one = next(inputs for _, inputs in made.batches(made.encoder.encode(["a fine film, at last"])))
-    cores = len(os.sched_getaffinity(0))
-    works: dict[str, Callable[[], object]] = {}
-    for tokens in (256, 512, 1024, 2048, 4096, 16384):
-        ready = []
-        bundles.BATCH_TOKENS, kept = tokens, bundles.BATCH_TOKENS
-        ready = [inputs for _, inputs in made.batches(encoded)]
-        bundles.BATCH_TOKENS = kept
-        works[f"{tokens} tokens a batch"] = lambda ready=ready: [
-            made.session.run(inputs) for inputs in ready
-        ]
-    usual = [inputs for _, inputs in made.batches(encoded)]
-    for threads in sorted({1, cores}):
-        for spins in (True, False):
-            name = f"{threads} threads, {'spinning' if spins else 'sleeping'}"
-            session = OnnxRuntimeSession(file, disabled, threads, spins=spins)
-            works[name] = lambda run=session.run: [run(inputs) for inputs in usual]
-            works[f"{name}, 100 times 1 text"] = lambda run=session.run: [
-                run(one) for _ in range(100)
-            ]
-    for name, seconds in in_turns(works, rounds).items():
-        median = statistics.median(seconds)
-        told = (
-            f"{10 * median:8.2f} ms" if "1 text" in name else f"{len(texts) / median:8,.0f} rows/s"
+    for name, (wall, spent) in medians.items():
+        print(
+            f"  {name:<14} {rows / wall:8,.0f} rows/s, {base / wall:6.1%} of the session; "
+            f"by processor time {base_spent / spent:6.1%}"
         )
-        print(f"  {name:<40} {told}")
+
+
+def compare_budgets(bundle: Bundle, texts: list[str], rounds: int) -> None:
+    """Print rows a second by tokens a batch, all budgets in turns; processor time beside it."""
+    encoded = bundle.encoder.encode(texts)
+    works: dict[str, Callable[[], object]] = {}
+    kept = bundles.BATCH_TOKENS
+    for tokens in (128, 256, 512, 1024, 2048, 4096, 16384):
+        bundles.BATCH_TOKENS = tokens
+        ready = [inputs for _, inputs in bundle.batches(encoded)]
+        works[f"{tokens} tokens a batch"] = lambda ready=ready: [
+            bundle.session.run(inputs) for inputs in ready
+        ]
+    bundles.BATCH_TOKENS = kept
+    for name, times in in_turns(works, rounds).items():
+        wall, spent = (statistics.median(column) for column in zip(*times, strict=True))
+        print(
+            f"  {name:<26} {len(texts) / wall:8,.0f} rows/s, "
+            f"{1000 * spent / len(texts):.2f} ms of the processor a row"
+        )
+
+
+def compare_waiting(bundle: Bundle, rounds: int) -> None:
+    """Print milliseconds of one text by threads and how they wait, all in turns."""
+    file = bundle.path / bundle.manifest.model
+    disabled = bundle.manifest.session.disabled_optimizers
+    one = next(inputs for _, inputs in bundle.batches(bundle.encoder.encode([ONE])))
+    cores = len(os.sched_getaffinity(0))
+    runs: dict[str, Callable[[], object]] = {}
+    for threads, spin in [(1, 0), *((cores, spin) for spin in (None, 100, 20, 0))]:
+        waiting = "as ONNX Runtime waits" if spin is None else f"waiting {spin} us"
+        session = OnnxRuntimeSession(file, disabled, threads, spin_us=spin)
+        runs[f"{threads} threads, {waiting}"] = lambda run=session.run: run(one)
+    single: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            run()
+            for _ in range(12):
+                begun = time.perf_counter()
+                run()
+                single[name].append(1000 * (time.perf_counter() - begun))
+    print(f"  one text of {one['input_ids'].shape[1]} tokens, {12 * rounds} runs each, in turns")
+    for name, times in single.items():
+        tenth, median = statistics.quantiles(times, n=10)[0], statistics.median(times)
+        print(f"  {name:<34} 10th percentile {tenth:6.2f} ms   median {median:6.2f} ms")
 
 
 def main() -> None:
@@ -153,7 +174,8 @@ def main() -> None:
         bundle = Bundle(args.bundle, threads=args.threads)
         against_the_session(bundle, source, folder, args.rounds)
         if args.settings:
-            settings(args.bundle, texts, args.rounds)
+            compare_budgets(bundle, texts, args.rounds)
+            compare_waiting(bundle, 5 * args.rounds)
 
 
 if __name__ == "__main__":
