@@ -9,6 +9,8 @@ all layers.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import ModelProto, NodeProto, helper
 
@@ -91,7 +93,7 @@ class _Masks:
         shape = self._node("Concat", [ones, length, last], axis=0)
         return self._node("Expand", [row, shape])
 
-    def _node(self, kind: str, inputs: list[str], **settings: int) -> str:
+    def _node(self, kind: str, inputs: list[str], **settings: Any) -> str:
         output = self.edits.fresh(f"mask/{kind.lower()}")
         self.edits.nodes.append(helper.make_node(kind, inputs, [output], **settings))
         return output

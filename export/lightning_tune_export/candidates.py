@@ -168,7 +168,7 @@ def _mixed(
     validation: Sequence[Batch],
     settings: QuantizeSettings,
 ) -> list[tuple[str, tuple[str, ...]]]:
-    """Return the name of the mixed graph, and which products stay in fp32 in it; nothing if none."""
+    """Return the mixed graph's name and its products in fp32; nothing if there is none."""
     if not settings.mixed or not validation:
         return []
     exclude = most_sensitive(sensitivity(source, seen, validation, factors=factors))

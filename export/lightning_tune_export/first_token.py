@@ -52,15 +52,9 @@ class _Cut:
         for name in self.edits.outputs:
             self.need[name] = "all"
         for node in reversed(self.edits.nodes):
-            narrow = self._is_narrow(node)
-            if self._takes_first(node):
-                self._want(node.input[0], "first")
-                narrow = None
+            narrow = {0: 1} if self._takes_first(node) else self._is_narrow(node)
             for place, name in enumerate(node.input):
-                if narrow is None and place == 0:
-                    continue
-                follows = narrow is not None and place in narrow
-                self._want(name, "first" if follows else "all")
+                self._want(name, "first" if place in narrow else "all")
 
     def narrow(self) -> int:
         """Put slices where a node that computes for the first token reads a value of all."""

@@ -8,6 +8,7 @@ sums; where they differ, weights of 7 bits are tried.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -81,7 +82,7 @@ def _product(weights: NDArray[np.int8]) -> bytes:
         ["found"],
         domain="com.microsoft",
     )
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "weights": weights,
         "one": np.array(1, np.float32),
         "ones": np.ones(weights.shape[1], np.float32),
@@ -95,4 +96,5 @@ def _product(weights: NDArray[np.int8]) -> bytes:
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    return model.SerializeToString()
+    content: bytes = model.SerializeToString()
+    return content

@@ -117,7 +117,7 @@ def answering(encoder: PreTrainedModel, attention: str) -> Iterator[None]:
     before = encoder.config._attn_implementation
     follows = encoder._can_set_attn_implementation()
     try:
-        encoder.eval()
+        encoder.train(False)
         if follows:
             encoder.set_attn_implementation(attention)
         with torch.no_grad():
