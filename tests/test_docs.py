@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -16,6 +18,7 @@ import yaml
 from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
+from lightning_tune.commands.export import export
 from lightning_tune.commands.merge import merge
 from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
@@ -172,10 +175,27 @@ def commands() -> list:
     return found
 
 
+def flags_below(function, prefix: str) -> Iterator[str]:
+    """The flags that the arguments of a function make, and the fields of dataclasses among them."""
+    for name, hint in get_type_hints(
+        function.__init__ if is_dataclass(function) else function
+    ).items():
+        yield f"{prefix}{name}"
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind):
+                yield from flags_below(kind, f"{prefix}{name}.")
+
+
 def flags_of(command: str) -> set[str]:
-    functions = {"bench": bench, "dashboard": dashboard, "merge": merge, "score": score}
+    functions = {
+        "bench": bench,
+        "dashboard": dashboard,
+        "export": export,
+        "merge": merge,
+        "score": score,
+    }
     if command in functions:
-        return {f"--{name}" for name in inspect.signature(functions[command]).parameters}
+        return set(flags_below(functions[command], "--"))
     own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}
     return own | set(dotted_flags()) if command in ("fit", "validate", "test", "predict") else set()
 

@@ -128,7 +128,9 @@ print(*builtin("support").values(), sep="\\n")
 
 def test_code_configs_and_data_set_come_from_the_wheel(environment, empty):
     told = [Path(line) for line in run(environment, empty, "python", "-c", TELL).splitlines()]
-    assert {"quickstart.yaml", "train.csv", "val.csv", "test.csv", "int8.yaml"} <= {path.name for path in told}
+    assert {"quickstart.yaml", "train.csv", "val.csv", "test.csv", "int8.yaml"} <= {
+        path.name for path in told
+    }
     assert not [path for path in told if not path.is_relative_to(environment)]
     assert not [path for path in told if not path.exists()]
 
@@ -199,6 +201,8 @@ def test_the_chain_of_the_readme_runs_from_an_empty_folder(
     run(bare, empty, "python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
     words = ["score", "--bundle=bundle", "--input=new.csv", "--output=bare.csv"]
     run(bare, empty, "python", "-m", "lightning_tune", *words)
-    told = run(environment, empty, "python", "-m", "lightning_tune", *words[:-1], "--output=whole.csv")
+    told = run(
+        environment, empty, "python", "-m", "lightning_tune", *words[:-1], "--output=whole.csv"
+    )
     assert "360 rows" in told
     assert (empty / "bare.csv").read_text() == (empty / "whole.csv").read_text()

@@ -38,7 +38,6 @@ NEEDED = (
     "onnxruntime",
     "pyarrow",
     "pyyaml",
-    "rich",
     "tokenizers",
 )
 """What `score` runs on, beside this package without its own requirements."""
