@@ -199,10 +199,8 @@ def test_the_chain_of_the_readme_runs_from_an_empty_folder(
     site.mkdir()
     bare = installed(wheel, tmp_path / "bare", linked(names, site))
     run(bare, empty, "python", "-c", "import importlib.util as u; assert not u.find_spec('torch')")
-    words = ["score", "--bundle=bundle", "--input=new.csv", "--output=bare.csv"]
-    run(bare, empty, "python", "-m", "lightning_tune", *words)
-    told = run(
-        environment, empty, "python", "-m", "lightning_tune", *words[:-1], "--output=whole.csv"
-    )
+    words = ["python", "-m", "lightning_tune", "score", "--bundle=bundle", "--input=new.csv"]
+    run(bare, empty, *words, "--output=bare.csv")
+    told = run(environment, empty, *words, "--output=whole.csv")
     assert "360 rows" in told
     assert (empty / "bare.csv").read_text() == (empty / "whole.csv").read_text()
