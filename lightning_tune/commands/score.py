@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from lightning_tune.commands.parsing import run_function
-from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.datasets import builtin
+from lightning_tune.errors import ConfigError, DataError, StoppedError
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune.serving.manifest import Runtime
 from lightning_tune.serving.progress import Progress
@@ -43,7 +46,8 @@ def score(
 
     Args:
         bundle: The folder that export wrote; its digests are checked first.
-        input: A .csv, .tsv, .jsonl or .parquet file, a glob or a URL.
+        input: A .csv, .tsv, .jsonl or .parquet file, a glob or a URL; builtin:NAME means the test
+            texts of an embedded data set.
         output: The file to write, .parquet, .csv, .tsv or .jsonl: a row for each row of the input.
         text: Column of the text; null: as in training.
         text_pair: Column of the second text; null: as in training.
@@ -61,14 +65,15 @@ def score(
     target = Path(output)
     check_extension(target)
     with own_flags():
-        sources = expand(input)
+        scheme, _, name = input.partition(":")
+        sources = [str(builtin(name)["test"])] if scheme == "builtin" else expand(input)
     if any(target.exists() and is_same(target, source) for source in sources):
         raise ConfigError(f"output={output!r} is the input itself; name another file.")
     model = Bundle(bundle, runtime=runtime, threads=threads, portable=portable)
     fields = fields_of(model, text, text_pair, columns)
     bar = Progress(sources)
     try:
-        with own_flags():
+        with own_flags(), unwinding():
             counts = score_files(
                 model,
                 sources,
@@ -115,6 +120,20 @@ def own_flags() -> Iterator[None]:
         yield
     except (DataError, ConfigError) as err:
         raise type(err)(_SETTING.sub("--", str(err))) from err
+
+
+@contextmanager
+def unwinding() -> Iterator[None]:
+    """Let SIGTERM unwind the command, so that what it has half written is taken away."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        raise StoppedError(signum, "SIGTERM came; no output was written, run it again.")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def summary(counts: Counts, output: Path, bundle: Bundle) -> str:

@@ -25,7 +25,7 @@ KNOWN = (
 """The instructions that change what a kernel computes or how fast: x86 first, then Arm."""
 
 _CPUINFO = Path("/proc/cpuinfo")
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_GROUPS = Path("/sys/fs/cgroup")
 
 
 def features(cpuinfo: str | None = None) -> tuple[str, ...]:
@@ -46,7 +46,7 @@ def features(cpuinfo: str | None = None) -> tuple[str, ...]:
 def usable_cores() -> int:
     """Return how many cores this process may keep busy: real ones, within a container's limit."""
     mine = _affinity()
-    return max(1, min(physical_cores(_read(_CPUINFO), mine), quota(_read(_QUOTA), len(mine))))
+    return max(1, min(physical_cores(_read(_CPUINFO), mine), quota(limit_of(_GROUPS), len(mine))))
 
 
 def physical_cores(cpuinfo: str, allowed: set[int]) -> int:
@@ -64,6 +64,12 @@ def physical_cores(cpuinfo: str, allowed: set[int]) -> int:
         if int(told.get("processor", -1)) in allowed and "core id" in told:
             cores.add((told.get("physical id"), told["core id"]))
     return len(cores) or len(allowed)
+
+
+def limit_of(groups: Path) -> str:
+    """Return a control group's limit as cpu.max has it, also where the older kind holds it."""
+    older = (_read(groups / "cpu" / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period"))
+    return _read(groups / "cpu.max") or " ".join(older)
 
 
 def quota(cpu_max: str, cores: int) -> int:

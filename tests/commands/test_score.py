@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +65,33 @@ def test_a_config_holds_the_same_options(bundle, work):
     assert Path("o.parquet").is_file()
 
 
+def test_an_embedded_data_set_is_answered(bundle, work):
+    words = ["--input=builtin:support", "--text=text", "--output=o.jsonl"]
+    assert main(["score", f"--bundle={bundle}", *words]) == 0
+    assert len(Path("o.jsonl").read_text().splitlines()) == 360
+
+
+def test_a_signal_ends_it_and_leaves_nothing(bundle, work):
+    """The input is a pipe that stays open, so the command waits for more rows."""
+    os.mkfifo("endless.csv")
+    words = ["-m", "lightning_tune", "score", "--bundle", bundle, "--input", "endless.csv"]
+    process = subprocess.Popen(
+        [sys.executable, *words, "--output", "out.csv"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "export")])},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    writer = os.open("endless.csv", os.O_WRONLY)  # returns once the command has opened it
+    while not list(Path().glob(".out.csv.*")):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=60)[1]
+    os.close(writer)
+    assert process.returncode == 143, told
+    assert told == "stopped: SIGTERM came; no output was written, run it again.\n"
+    assert {path.name for path in Path().iterdir()} == {"new.csv", "endless.csv"}
+
+
 def test_long_texts_are_counted(bundle, work, capsys):
     Path("long.csv").write_text("message\n" + "good " * 50 + "\ngood\n")
     assert main(["score", "--bundle", bundle, "--input", "long.csv", "--output", "o.csv"]) == 0
@@ -75,6 +104,7 @@ def test_long_texts_are_counted(bundle, work, capsys):
         (["--text=mesage"], "new.csv has no column 'mesage' (--text); it has 'message', 'n'."),
         (["--text=mesage"], "Did you mean 'message'?"),
         (["--input=old.csv"], "old.csv does not exist."),
+        (["--input=builtin:suport"], "Did you mean 'support'?"),
         (["--input=new.csv", "--columns=[a]"], "new.csv has no column 'message' (--text)"),
         (["--output=out.xls"], "out.xls: cannot write the extension '.xls'; use one of .parquet"),
         (["--output=new.csv"], "output='new.csv' is the input itself; name another file."),
@@ -119,3 +149,26 @@ def test_it_runs_without_pytorch_and_its_kin(bundle, work):
     assert done.returncode == 0, done.stderr[-2000:]
     assert {"onnxruntime", "tokenizers", "pyarrow"} <= imported
     assert not imported & HEAVY
+
+
+WITHOUT = """
+import sys
+sys.modules["lightning"] = sys.modules["torch"] = None
+from lightning_tune.cli import main
+sys.exit(main(["fit", "-c", "quickstart"]))
+"""
+
+
+def test_a_command_that_needs_more_than_score_says_so(work):
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "export")])},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert "needs 'lightning', which is not installed" in line
+    assert line.endswith("install all with pip install lightning-tune.")

@@ -87,11 +87,19 @@ def test_batches_hold_every_row_once_within_the_budget(tokens):
     assert heads == sorted(heads, reverse=True)
 
 
-def test_the_batches_are_those_of_evaluation_in_training():
+def test_training_evaluates_in_the_same_batches():
     random = np.random.default_rng(0)
     lengths, sequences = random.integers(3, 60, 300), random.integers(1, 3, 300)
-    theirs = BucketSampler(lengths, sequences, settings=BatchSettings(tokens=256), shuffle=False)
-    assert [rows.tolist() for rows in by_length(lengths, sequences, 256)] == list(theirs)
+    settings = BatchSettings(tokens=256)
+    theirs = list(BucketSampler(lengths, sequences, settings=settings, shuffle=False))
+    ours = [rows.tolist() for rows in by_length(lengths, sequences, 256)]
+    assert ours == theirs
+
+
+def test_equally_long_rows_keep_their_order_and_more_windows_go_first():
+    lengths, sequences = np.array([4, 9, 4, 9, 4]), np.array([1, 1, 2, 3, 1])
+    found = by_length(lengths, sequences, 10_000)
+    assert [rows.tolist() for rows in found] == [[3, 1, 2, 0, 4]]
 
 
 def test_windows_are_pooled_as_in_training():

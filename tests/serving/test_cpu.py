@@ -37,9 +37,20 @@ def test_a_container_s_limit_is_rounded_up():
 
 def test_this_machine_s_cores_are_no_more_than_it_has(monkeypatch, tmp_path):
     assert 1 <= cpu.usable_cores() <= (os.cpu_count() or 1)
-    limit = tmp_path / "cpu.max"
-    limit.write_text("100000 100000\n")
-    monkeypatch.setattr(cpu, "_QUOTA", limit)
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    monkeypatch.setattr(cpu, "_GROUPS", tmp_path)
     assert cpu.usable_cores() == 1
     monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "absent")
     assert cpu.features() == ()
+
+
+def test_control_groups_of_both_versions_are_read(tmp_path):
+    assert cpu.quota(cpu.limit_of(tmp_path), 8) == 8
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
+    assert cpu.quota(cpu.limit_of(tmp_path), 8) == 8
+    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("250000\n")
+    assert cpu.quota(cpu.limit_of(tmp_path), 8) == 3
+    (tmp_path / "cpu.max").write_text("100000 100000\n")
+    assert cpu.quota(cpu.limit_of(tmp_path), 8) == 1

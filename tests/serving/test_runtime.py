@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -72,3 +73,12 @@ def test_threads_change_no_answer(write_bundle, threads):
     path = write_bundle().path
     found = Bundle(path, threads=threads).logits(TEXTS)
     np.testing.assert_allclose(found, Bundle(path).logits(TEXTS), atol=1e-6)
+
+
+def test_one_bundle_answers_several_threads_at_once(write_bundle):
+    bundle = Bundle(write_bundle("multiclass").path, threads=2)
+    texts = [" ".join(TEXTS[at:] + TEXTS[:at]) for at in range(4)] * 50
+    expected = bundle.logits(texts)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(bundle.logits, [texts] * 16):
+            np.testing.assert_array_equal(found, expected)
