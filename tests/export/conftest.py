@@ -12,6 +12,7 @@ QUICK = [
     "--recipe.measure.rounds=1",
     "--recipe.resamples=100",
     "--recipe.budgets.milliseconds=null",
+    "--recipe.quantize.mixed=false",
 ]
 """Speed and intervals are not what these tests look at."""
 
