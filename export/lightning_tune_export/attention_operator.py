@@ -27,11 +27,25 @@ def use_standard_attention(model: ModelProto) -> int:
     masks = _Masks(edits)
     fused = [node for node in edits.nodes if node.op_type == "MultiHeadAttention"]
     for node in fused:
+        for name in node.input[:3]:
+            _state_width(name, attributes(node)["num_heads"] * attributes(node)["head_size"], edits)
         edits.replace(node, [_standard(node, masks)])
     edits.finish()
     standard = next(each for each in model.opset_import if not each.domain)
     standard.version = max(standard.version, FUSED_OPSET)
     return len(fused)
+
+
+def _state_width(name: str, width: int, edits: GraphEdits) -> None:
+    """Write the width of a value as a number where heads were put side by side.
+
+    The operator's shape inference takes a width that it does not know for 0.
+    """
+    maker = edits.makers().get(name)
+    if maker is not None and maker.op_type == "Reshape":
+        shape = np.array([0, 0, width], np.int64)  # 0: as it comes
+        maker.input[1] = edits.add_constant("side_by_side", shape)
+        del maker.attribute[:]  # allowzero: it would take the 0 at its word
 
 
 def _standard(node: NodeProto, masks: _Masks) -> NodeProto:

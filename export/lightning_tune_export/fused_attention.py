@@ -66,6 +66,7 @@ def attend(
         inputs if is_bias else inputs[:5],
         {
             "num_heads": int(heads),
+            "head_size": int(size),  # for who rewrites it: the operator itself has none
             "scale": float(size**-0.5 if scaling is None else scaling),
             "mask_filter_value": LOWEST,
         },
