@@ -30,7 +30,7 @@ class PaceSettings:
 
     shapes: tuple[tuple[int, int], ...] = ((1, 24), (16, 128))
     rounds: int = 15
-    seconds: float = 15.0
+    seconds: float = 10.0
     texts: int = 256
     threads: int | None = None
 

@@ -12,6 +12,7 @@ from lightning_tune.reports.evaluate import evaluate
 from lightning_tune.reports.records import Evaluation
 from lightning_tune.serving.calibration import Calibration
 from lightning_tune_export.calibrate import (
+    Bin,
     fit_temperature,
     fit_thresholds,
     reliability,
@@ -111,7 +112,7 @@ def _fitted(source: Source, winner: Entrant, recipe: Recipe) -> Calibration:
 def _calibrated(
     source: Source, trained: Answered, found: Answered, calibration: Calibration
 ) -> Calibrated:
-    def bins(answered: Answered, temperature: float) -> list:  # type: ignore[type-arg]
+    def bins(answered: Answered, temperature: float) -> list[Bin]:
         scores: NDArray[np.float64] = answered.scores(Calibration(temperature)).astype(np.float64)
         return reliability(scores, answered.targets, source.labels.kind)
 

@@ -10,6 +10,7 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.from_checkpoint import check_target, find_checkpoint
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
+from lightning_tune.commands.score import unwinding
 from lightning_tune.commands.settings import Setting, given, read_yaml
 from lightning_tune.errors import ConfigError
 from lightning_tune.serving.typed import decode
@@ -116,9 +117,9 @@ def export(
     if pruned is not None:
         check_target(pruned, path)
     source = read_source(path, data, backbone=backbone)
-    report = export_bundle(
-        source, recipe, Path(output), name=name, pruned=None if pruned is None else Path(pruned)
-    )
+    kept = None if pruned is None else Path(pruned)
+    with unwinding():
+        report = export_bundle(source, recipe, Path(output), name=name, pruned=kept)
     if track:
         add_to_run(report, Path(output), source.checkpoint, path)
     command = f"score --bundle {output} --input new.csv --output predictions.parquet"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 from pathlib import Path
@@ -166,6 +167,16 @@ def test_a_disk_that_fills_leaves_nothing(best, work, capsys, monkeypatch):
     monkeypatch.setattr(writing, "write_sums", full)  # the last file of all
     words = [f"--checkpoint={best}", "--output=out", *QUICK]
     assert "No space left on device" in error(capsys, *words)
+    assert left(work) == []
+
+
+def test_a_signal_leaves_nothing(best, work, monkeypatch):
+    def stopped(folder):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("SIGTERM was not heard")
+
+    monkeypatch.setattr(writing, "write_sums", stopped)
+    assert main(["export", f"--checkpoint={best}", "--output=out", *QUICK]) == 143
     assert left(work) == []
 
 
