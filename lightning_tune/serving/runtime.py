@@ -16,7 +16,7 @@ from lightning_tune.serving.manifest import PORTABLE, Manifest, ModelFile, Runti
 
 SPIN_US = 0
 """Threads that wait busily keep each other from working where others want the cores, too: with ten
-processes on two cores the median of one text was 10.1 ms in place of 2.4 (docs/serving.md)."""
+processes on two cores the median of one text was 10.2 ms in place of 2.2 (docs/serving.md)."""
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
