@@ -37,7 +37,11 @@ def test_a_head_that_reads_all_tokens_keeps_them(tiny_classifier, tmp_path):
     classifier.encoder.config.classifier_pooling = "cls"
     export_portable(classifier, tmp_path / "cls.onnx", with_types=False)
     slices = [
-        sum(name.startswith("first_token") for node in onnx.load(path).graph.node for name in node.output)
+        sum(
+            name.startswith("first_token")
+            for node in onnx.load(path).graph.node
+            for name in node.output
+        )
         for path in (tmp_path / "mean.onnx", tmp_path / "cls.onnx")
     ]
     assert slices[0] == 0
