@@ -5,7 +5,8 @@
 Checkpoints of one task are seeds: points and agreement are their mean, and speed is measured on the
 first. All contenders compute with as many threads and are timed in turns; a ratio is that of the
 medians over all turns, and the fastest calls stand beside it. `--base-shape` adds the shape of
-BERT-base with random weights: parity and speed only. `--rounds 40` for a quiet machine.
+BERT-base with random weights: parity and speed only. `--rounds 40` for a quiet machine;
+`--processor-time --threads 1` for a busy one.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import csv
 import statistics
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -179,13 +181,21 @@ def contenders(
     return found
 
 
-def race(runners: Mapping[str, Runner], rounds: int, shapes: tuple[tuple[int, int], ...]) -> None:
+def effort(asked: argparse.Namespace, rounds: int) -> Effort:
+    """Return how much is measured, and by which clock."""
+    clock = time.process_time if asked.processor_time else time.perf_counter
+    return Effort(rounds, 0.03, clock)
+
+
+def race(
+    runners: Mapping[str, Runner], shapes: tuple[tuple[int, int], ...], effort: Effort
+) -> None:
     """Time all and print their rows."""
     asked = {
         f"{texts} x {tokens}": equal_length(texts, tokens, with_types=True)
         for texts, tokens in shapes
     }
-    found = measure(runners, asked, effort=Effort(rounds, 0.03))
+    found = measure(runners, asked, effort=effort)
     print(f"{'ms: median (fastest)':22}" + "".join(f"{name:>30}" for name in asked))
     for name, latencies in found.items():
         cells = ""
@@ -208,7 +218,8 @@ def run_task(name: str, checkpoints: list[Path], asked: argparse.Namespace) -> N
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             made = export(loaded, task, asked.data, work)
-            rows.append(quality(loaded, made, task, asked.data, asked.threads))
+            if not asked.skip_quality:
+                rows.append(quality(loaded, made, task, asked.data, asked.threads))
             if number:
                 continue
             classifier = loaded.module.classifier
@@ -219,7 +230,9 @@ def run_task(name: str, checkpoints: list[Path], asked: argparse.Namespace) -> N
             train = read(asked.data / task.train)[0][:256]
             calibration = [arrays(batch) for batch in batches(loaded, train)]
             runners = contenders(classifier, made, calibration, work, asked.threads)
-            race(runners, asked.rounds, SHAPES)
+            race(runners, SHAPES, effort(asked, asked.rounds))
+    if not rows:
+        return
     print(
         f"{name}, mean of {len(rows)}: accuracy of the checkpoints "
         f"{statistics.mean(next(iter(row.values()))['accuracy'] for row in rows):.4f}"
@@ -254,7 +267,7 @@ def run_base_shape(asked: argparse.Namespace) -> None:
             run = open_graph(graph, asked.threads)
             print(told(graph.name, check_parity(run, classifier, texts, with_types=True)))
         runners = contenders(classifier, made, calibration, work, asked.threads)
-        race(runners, max(3, asked.rounds // 4), ((1, 24), (16, 128)))
+        race(runners, ((1, 24), (16, 128)), effort(asked, max(3, asked.rounds // 4)))
 
 
 def main() -> None:
@@ -268,6 +281,10 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000, help="random texts of the parity rows")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--processor-time", action="store_true", help="on a busy machine, with --threads 1"
+    )
+    parser.add_argument("--skip-quality", action="store_true", help="speed and parity only")
     parser.add_argument("--base-shape", action="store_true")
     asked = parser.parse_args()
     with torch_threads(asked.threads):
