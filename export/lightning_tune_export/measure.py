@@ -48,10 +48,13 @@ class Effort:
     Args:
         rounds: Turns of each contender on each batch, at least 1.
         seconds: Least length of a turn after its first call, at least 0.
+        clock: What is counted: time that passes, or with `time.process_time` the processors' time,
+            which other processes disturb far less; that says something of one thread only.
     """
 
     rounds: int = 15
     seconds: float = 0.03
+    clock: Callable[[], float] = time.perf_counter
 
 
 def measure(
@@ -75,19 +78,20 @@ def measure(
             names = list(contenders)
             shift = turn % len(names)
             for who in names[shift:] + names[:shift]:
-                times[who, what] += burst(contenders[who], batch, effort.seconds)
+                times[who, what] += burst(contenders[who], batch, effort)
     return {who: {what: _summed_up(times[who, what]) for what in batches} for who in contenders}
 
 
-def burst(run: Runner, batch: Batch, seconds: float) -> list[float]:
+def burst(run: Runner, batch: Batch, effort: Effort) -> list[float]:
     """Return the milliseconds of calls in a row, without the first one's."""
     run(batch)
     found: list[float] = []
-    end = time.perf_counter() + seconds
-    while not found or time.perf_counter() < end:
-        start = time.perf_counter()
+    clock = effort.clock
+    end = clock() + effort.seconds
+    while not found or clock() < end:
+        start = clock()
         run(batch)
-        found.append((time.perf_counter() - start) * 1e3)
+        found.append((clock() - start) * 1e3)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Every family's graphs answer as its classifier does, at shapes and in companies never exported."""
+"""Every family's graphs answer as its classifier does, in shapes and companies never seen."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ def test_a_graph_says_nothing_of_the_machine_and_is_the_same_twice(bert, tmp_pat
         export_portable(bert, tmp_path / name, with_types=True)
     content = (tmp_path / "one.onnx").read_bytes()
     assert content == (tmp_path / "two.onnx").read_bytes()
-    assert not [word for word in (b"/home", b"/work", b"/tmp", b".py", b"site-packages") if word in content]
+    traces = (b"/home", b"/work", b"/tmp", b".py", b"site-packages")
+    assert not [trace for trace in traces if trace in content]
 
 
 def test_the_classifier_is_left_as_it_was(bert, tmp_path):
