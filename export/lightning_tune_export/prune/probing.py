@@ -38,14 +38,21 @@ def plain_classifier(module: TextClassifier) -> Classifier:
     return Classifier(encoder).eval().requires_grad_(False)
 
 
-def some_batches(data: TextDataModule, texts: int) -> list[Batch]:
-    """Return batches of the training split with at least so many texts, or all that there are."""
+def some_batches(data: TextDataModule, texts: int, tokens: int | None = None) -> list[Batch]:
+    """Return batches of the training split until they have so many texts or tokens.
+
+    Args:
+        data: The data.
+        texts: Enough texts …
+        tokens: … or enough tokens, padding included.
+    """
     data.setup("fit")
-    found, seen = [], 0
+    found, seen_texts, seen_tokens = [], 0, 0
     for batch in data.train_dataloader():
         found.append(batch)
-        seen += len(batch["index"])
-        if seen >= texts:
+        seen_texts += len(batch["index"])
+        seen_tokens += batch["input_ids"].numel()
+        if seen_texts >= texts or (tokens is not None and seen_tokens >= tokens):
             break
     return found
 

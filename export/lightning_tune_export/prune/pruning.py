@@ -36,18 +36,20 @@ class PruneSettings:
         by: … the weights of their matrix products, their operations on a text of typical length,
             or the time that they take on this machine.
         texts: Texts of train that importance is measured and least squares are solved on, at
-            least 1.
+            least 1 …
+        sample_tokens: … or as many as have so many tokens, if these are fewer, at least 1.
         width_step: Neurons of a layer come in multiples of this, at least 1; kernels like 32.
         tokens: Length of a typical text, for operations and time; null: the mean of train.
         tune: Whether to fit what is left by least squares.
         recover: How the pruned model is taught; epochs: 0 leaves that out.
         timing: How time is measured, for by: latency.
-        seed: Decides about drawn answers.
+        seed: Decides about what is drawn.
     """
 
     keep: float = 0.5
     by: Literal["weights", "flops", "latency"] = "weights"
-    texts: int = 2048
+    texts: int = 4096
+    sample_tokens: int = 100_000
     width_step: int = 32
     tokens: int | None = None
     tune: bool = True
@@ -60,7 +62,7 @@ class PruneSettings:
             raise ConfigError(
                 f"prune.keep={self.keep} is outside (0, 1]; 0.65 keeps two thirds of the layers."
             )
-        for name in ("texts", "width_step", "tokens"):
+        for name in ("texts", "sample_tokens", "width_step", "tokens"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"prune.{name}={value} must be at least 1.")
@@ -120,7 +122,7 @@ def _prune(module: TextClassifier, data: TextDataModule, settings: PruneSettings
     with clock.stage("importance"):
         original = plain_classifier(module)
         before = layout_of(original.encoder)
-        batches = some_batches(data, settings.texts)
+        batches = some_batches(data, settings.texts, settings.sample_tokens)
         found = importance(original, batches, module.label_set.kind, seed=settings.seed)
     tokens = settings.tokens or round(float(np.mean(data.train_data.lengths)))  # type: ignore[union-attr]
     with clock.stage("search"):

@@ -110,7 +110,7 @@ def _trainer(student: TextClassifier, settings: RecoverSettings, folder: Path) -
     return L.Trainer(
         max_epochs=settings.epochs,
         devices=1,
-        precision="bf16-mixed" if fast_type() is torch.bfloat16 else "32-true",
+        precision="bf16-mixed" if _has_bf16() else "32-true",
         gradient_clip_val=1.0,
         callbacks=[
             EarlyStopping(monitor, mode=mode, patience=PATIENCE, check_on_train_epoch_end=False),
@@ -123,6 +123,12 @@ def _trainer(student: TextClassifier, settings: RecoverSettings, folder: Path) -
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
+
+
+def _has_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    return fast_type() is torch.bfloat16
 
 
 @contextmanager

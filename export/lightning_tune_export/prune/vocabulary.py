@@ -64,7 +64,7 @@ def prune_vocabulary(
     changed = {
         name: places[value]
         for name, value in encoder.config.to_dict().items()
-        if name.endswith("_token_id") and value in places
+        if name.endswith("_token_id") and isinstance(value, int) and value in places
     }
     architecture = architecture_of(encoder) | changed | {"vocab_size": len(smaller.kept)}
     made = build_encoder(module.backbone, module.label_set, architecture=architecture)

@@ -88,9 +88,16 @@ def test_the_same_seed_draws_the_same_answers(arrange):
     assert not torch.equal(first.neurons[0], other.neurons[0])
 
 
-@pytest.mark.parametrize("kind", ["binary", "multilabel", "regression"])
-def test_drawn_scores_are_zero_on_average(kind):
-    logits = torch.tensor([[0.5, -1.0, 2.0]]).repeat(40_000, 1)
-    scores = drawn_scores(logits, kind, torch.Generator().manual_seed(0))
-    assert scores.mean(dim=0).abs().max() < 0.02
-    assert scores.std() > 0.1
+@pytest.mark.parametrize("kind", ["multiclass", "multilabel", "regression"])
+def test_drawn_scores_have_the_covariance_of_drawn_answers(kind):
+    logits = torch.tensor([[0.5, -1.0, 2.0]])
+    many = logits.repeat(200_000, 1)
+    scores = drawn_scores(many, kind, torch.Generator().manual_seed(0))
+    if kind == "multiclass":
+        p = logits.softmax(1)[0]
+        expected = torch.diag(p) - torch.outer(p, p)
+    else:
+        p = logits.sigmoid()[0]
+        expected = torch.diag(p * (1 - p)) if kind == "multilabel" else torch.eye(3)
+    assert scores.mean(dim=0).abs().max() < 0.01
+    torch.testing.assert_close(scores.T @ scores / len(scores), expected, atol=0.01, rtol=0)
