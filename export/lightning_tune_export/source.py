@@ -119,14 +119,15 @@ def read_source(
 
     Raises:
         CheckpointError: if it is missing, damaged, foreign, or was trained without our data module.
-        ConfigError: if its tuning cannot be merged, or its backbone is not found.
+        ConfigError: if its backbone is not found.
     """
     checkpoint: Mapping[str, Any] = read_checkpoint(path)
     travelling = checkpoint[PACKAGE_KEY]
     tuning = as_tuning(checkpoint["hyper_parameters"].get("tuning"))
-    if tuning.partial:
+    merges = tuning.partial and tuning.merges  # what adapters and prefixes added stays as it is
+    if merges:
         checkpoint = merge_checkpoint(checkpoint, path, backbone=backbone).checkpoint
-    loaded = restored(checkpoint, path)
+    loaded = restored(checkpoint, path, backbone=None if merges else backbone)
     data = travelling["data"]
     return Source(
         path=path,
@@ -139,7 +140,7 @@ def read_source(
         ),
         checkpoint=checkpoint,
         overrides=overrides,
-        merged=type(tuning).__name__ if tuning.partial else "",
+        merged=type(tuning).__name__ if merges else "",
     )
 
 
