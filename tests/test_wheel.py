@@ -123,6 +123,7 @@ for module in (lightning_tune, lightning_tune_export):
 print(config_folder())
 print(*shipped_configs().values(), sep="\\n")
 print(*builtin("support").values(), sep="\\n")
+print(*shipped_recipes().values(), sep="\\n")
 """
 
 
