@@ -35,10 +35,10 @@ def table(speeds: Mapping[str, Speed]) -> str:
     """Return a line a bundle, and the ratio of the first to the second.
 
     >>> print(table({"a": Speed(2.0, 3.0, 900.0), "b": Speed(5.0, 6.0, 300.0)}))
-           p50 of 1 text   p95 of 1 text   texts a second
-    a            2.00 ms         3.00 ms              900
-    b            5.00 ms         6.00 ms              300
-    ratio          2.50x           2.00x            3.00x
+            p50 of 1 text   p95 of 1 text   texts a second
+    a             2.00 ms         3.00 ms              900
+    b             5.00 ms         6.00 ms              300
+    ratio           2.50x           2.00x            3.00x
     """
     rows = [
         (name, f"{each.p50:.2f} ms", f"{each.p95:.2f} ms", f"{each.rows_a_second:,.0f}")
