@@ -127,7 +127,7 @@ def _trainer(student: TextClassifier, settings: RecoverSettings, folder: Path) -
 
 def _has_bf16() -> bool:
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     return fast_type() is torch.bfloat16
 
 
