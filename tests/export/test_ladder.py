@@ -5,15 +5,20 @@ from __future__ import annotations
 import pytest
 
 from lightning_tune.errors import GateError
+from lightning_tune_export.comparison import Comparison, Flip
 from lightning_tune_export.gate import Check
 from lightning_tune_export.ladder import Rung, Shape, Timing, choose
 
 ONE, MANY = Shape(1, 24), Shape(16, 128)
 
 
-def rung(name, one, many, *, lost=0.2, role="candidate"):
+def rung(name, one, many, *, lost=0.2, role="candidate", flips=0):
     timings = {ONE: Timing(one, one), MANY: Timing(many, many)}
-    return Rung(name, role, 24.0, timings, checks=[Check("accuracy lost", lost, 0.5, "points")])
+    changed = [Flip(row, "", "a", "a", "b", 0.1) for row in range(flips)]
+    figures = {"accuracy": 0.9}
+    found = Comparison("val", 100, "accuracy", figures, figures, flips=changed)
+    checks = [Check("accuracy lost", lost, 0.5, "points")]
+    return Rung(name, role, 24.0, timings, comparison=found, checks=checks)
 
 
 def test_the_fastest_that_fits_wins():
@@ -30,6 +35,12 @@ def test_a_shape_counts_by_ratio_and_not_by_its_length():
     twice_at_one, a_tenth_at_many = rung("a", 1.0, 110.0), rung("b", 2.0, 100.0)
     assert choose([a_tenth_at_many, twice_at_one]).name == "a"
     assert twice_at_one.pace == pytest.approx((1.0 * 110.0) ** 0.5)
+
+
+def test_of_those_as_fast_the_one_that_changes_least_wins():
+    rungs = [rung("a", 1.0, 1.0, flips=3), rung("b", 1.04, 1.0, flips=1), rung("c", 2.0, 1.0)]
+    assert choose(rungs).name == "b"
+    assert choose(rungs[::2]).name == "a"
 
 
 def test_where_none_fits_each_says_what_it_misses():
