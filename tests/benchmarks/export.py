@@ -101,7 +101,7 @@ def answers(run: Runner, asked: list[dict[str, NDArray[Any]]]) -> NDArray[np.flo
     return found[np.concatenate([batch["index"] for batch in asked]).argsort()]
 
 
-def export(loaded: Any, task: Task, data: Path, work: Path) -> Candidates:
+def export(loaded: Any, task: Task, data: Path, work: Path, *, mixed: bool) -> Candidates:
     """Make all graphs of a checkpoint; statistics from train, sensitivity from validation."""
     texts, _ = read(data / task.train)
     order = np.random.default_rng(0).permutation(len(texts))
@@ -112,7 +112,7 @@ def export(loaded: Any, task: Task, data: Path, work: Path) -> Candidates:
     return make_candidates(
         loaded.module.classifier,
         [arrays(batch) for batch in batches(loaded, train)],
-        QuantizeSettings(),
+        QuantizeSettings(mixed=mixed),
         work,
         with_types=True,
         validation=[arrays(batch) for batch in batches(loaded, held)],
@@ -217,10 +217,10 @@ def run_task(name: str, checkpoints: list[Path], asked: argparse.Namespace) -> N
         loaded = load(path)
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
-            made = export(loaded, task, asked.data, work)
+            made = export(loaded, task, asked.data, work, mixed=not asked.skip_quality)
             if not asked.skip_quality:
                 rows.append(quality(loaded, made, task, asked.data, asked.threads))
-            if number:
+            if number or not asked.rounds:
                 continue
             classifier = loaded.module.classifier
             texts = random_sequences(classifier, asked.texts, longest=128, with_types=True)
@@ -279,7 +279,7 @@ def main() -> None:
     for name in TASKS:
         parser.add_argument(f"--{name}", nargs="*", type=Path, default=[])
     parser.add_argument("--texts", type=int, default=2000, help="random texts of the parity rows")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=15, help="0: points only")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
         "--processor-time", action="store_true", help="on a busy machine, with --threads 1"
