@@ -1,6 +1,6 @@
 """Labelled text in; a BERT-family text classifier in production out.
 
-    from lightning_tune import TextClassifier, TextDataModule, load
+    from lightning_tune import Bundle, TextClassifier, TextDataModule, load
 
 The names are imported when they are first used, so that `import lightning_tune` costs nothing.
 """
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from lightning_tune.data.datamodule import TextDataModule
     from lightning_tune.errors import TuneError
     from lightning_tune.schema import Example, LabelSet
+    from lightning_tune.serving.bundle import Bundle
     from lightning_tune.training.defaults import default_callbacks
     from lightning_tune.training.inference import load
     from lightning_tune.training.module import TextClassifier
 
 _WHERE = {
+    "Bundle": "lightning_tune.serving.bundle",
     "Example": "lightning_tune.schema",
     "LabelSet": "lightning_tune.schema",
     "TextClassifier": "lightning_tune.training.module",
@@ -31,6 +33,7 @@ _WHERE = {
 }
 
 __all__ = [
+    "Bundle",
     "Example",
     "LabelSet",
     "TextClassifier",

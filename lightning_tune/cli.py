@@ -12,6 +12,10 @@ from lightning_tune import __version__
 from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest
 
 PROGRAM = "python -m lightning_tune"
+TRAINING = frozenset(
+    {"lightning", "matplotlib", "onnx", "rich", "torch", "torchmetrics", "transformers"}
+)
+"""Packages that an environment for `score` alone does without."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +43,15 @@ COMMANDS: Mapping[str, Command] = {
         "write a checkpoint that lies in several parts as one file",
         "lightning_tune.commands.convert",
     ),
+    "export": Command(
+        "write a checkpoint as a bundle: pruned, int8, ONNX, inside stated budgets",
+        "lightning_tune.commands.export",
+    ),
+    "score": Command(
+        "label new texts with a bundle, without PyTorch", "lightning_tune.commands.score"
+    ),
     "bench": Command(
-        "measure what this machine reaches, which the speed of runs is compared with",
-        "lightning_tune.commands.bench",
+        "measure a bundle, or what this machine reaches", "lightning_tune.commands.bench"
     ),
     "dashboard": Command(
         "compare runs on one HTML page, or lay out a W&B workspace",
@@ -146,6 +156,12 @@ def _users_error(err: BaseException) -> tuple[str, int] | None:
         seen = seen.__cause__ or seen.__context__
     if isinstance(err, OSError):
         return _describe(err), 2
+    if isinstance(err, ModuleNotFoundError) and str(err.name).partition(".")[0] in TRAINING:
+        return (
+            f"this command needs {err.name!r}, which is not installed: this environment has what "
+            "`score` needs; install all with pip install lightning-tune.",
+            2,
+        )
     return (" ".join(str(err).split()), 2) if _is_rule_of_lightning(err) else None
 
 

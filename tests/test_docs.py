@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-import inspect
 import json
 import re
 import shlex
 import sys
+from collections.abc import Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -16,7 +18,9 @@ import yaml
 from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
+from lightning_tune.commands.export import export
 from lightning_tune.commands.merge import merge
+from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.models.checkpoints import read_checkpoint
 
@@ -171,10 +175,25 @@ def commands() -> list:
     return found
 
 
+def flags_below(function, prefix: str) -> Iterator[str]:
+    """The flags that the arguments of a function make, and the fields of dataclasses among them."""
+    for name, hint in get_type_hints(function).items():
+        yield f"{prefix}{name}"
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind):
+                yield from flags_below(kind, f"{prefix}{name}.")
+
+
 def flags_of(command: str) -> set[str]:
-    functions = {"bench": bench, "dashboard": dashboard, "merge": merge}
+    functions = {
+        "bench": bench,
+        "dashboard": dashboard,
+        "export": export,
+        "merge": merge,
+        "score": score,
+    }
     if command in functions:
-        return {f"--{name}" for name in inspect.signature(functions[command]).parameters}
+        return set(flags_below(functions[command], "--"))
     own = {"--config", "--ckpt_path", "--model", "--data", "--output", "--print_config"}
     return own | set(dotted_flags()) if command in ("fit", "validate", "test", "predict") else set()
 
@@ -183,7 +202,7 @@ def flags_of(command: str) -> set[str]:
 def test_every_command_that_is_shown_exists_and_so_do_its_flags(words):
     command, *rest = words
     flags = {word.partition("=")[0] for word in rest if word.startswith("--")}
-    lists = ("--trainer.logger.", "--trainer.callbacks.")
+    lists = ("--trainer.logger.", "--trainer.callbacks.", "--model.objective.")
     in_a_list = {flag for flag in flags if flag.startswith(lists)}  # checked where they are parsed
     assert command in COMMANDS
     assert flags - in_a_list - flags_of(command) == set()

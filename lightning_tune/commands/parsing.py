@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from dataclasses import is_dataclass
+from typing import Any, NoReturn, get_type_hints
 
 from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
 
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.settings import Setting, given
 from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.serving.typed import decode
 
 
 class OneLineErrors:
@@ -51,7 +53,16 @@ def run_function(function: Callable[..., int | None], name: str, args: Sequence[
     parser.options = [f"--{parameter}" for parameter in inspect.signature(function).parameters]
     values = parser.parse_args(list(args)).as_dict()
     values.pop("config", None)
-    return function(**values) or 0
+    return function(**as_hinted(function, values)) or 0
+
+
+def as_hinted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Make the dataclasses that a function takes of the mappings that the parser gives."""
+    hints = get_type_hints(function)
+    return {
+        name: decode(hints[name], value, name) if is_dataclass(hints[name]) else value
+        for name, value in values.items()
+    }
 
 
 def explain(message: str, settings: Sequence[Setting], options: Sequence[str] = ()) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch.utils.data import DistributedSampler
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.serving.batches import by_length
 
 _MEGABATCH = 512  # batches sorted together: with 50, 6 % of BANKING77's tokens are padding, now 1 %
 _SPARE = 4  # batches that a megabatch may need more than its share, under a token budget
@@ -162,23 +163,15 @@ class BucketSampler(DistributedSampler[list[int]]):
 
     def _pack(self, examples: NDArray[np.intp]) -> list[NDArray[np.intp]]:
         """Cut examples into batches, longest first; of equally long ones the order is kept."""
-        longest_first = np.lexsort((-self._sequences[examples], -self._lengths[examples]))
-        examples = examples[longest_first]
         size, tokens = self._settings.size, self._settings.tokens
         if tokens is None:
+            longest_first = np.lexsort((-self._sequences[examples], -self._lengths[examples]))
+            examples = examples[longest_first]
             uneven = len(examples) % size  # a small batch of the longest, which differ most
             starts = range(uneven - size if uneven else 0, len(examples), size)
             return [examples[max(0, start) : start + size] for start in starts]
-        lengths = self._lengths[examples]
-        ends = np.cumsum(self._sequences[examples])
-        batches = []
-        start = taken = 0
-        while start < len(examples):
-            fits = taken + tokens // max(1, int(lengths[start]))
-            end = max(start + 1, int(np.searchsorted(ends, fits, side="right")))
-            batches.append(examples[start:end])
-            start, taken = end, int(ends[end - 1])
-        return batches
+        parts = by_length(self._lengths[examples], self._sequences[examples], tokens)
+        return [examples[part] for part in parts]
 
 
 def _split(batches: list[NDArray[np.intp]], count: int) -> list[NDArray[np.intp]]:

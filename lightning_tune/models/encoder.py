@@ -17,6 +17,7 @@ from lightning_tune.errors import CheckpointError, ConfigError
 from lightning_tune.models.backbones import not_found, resolve
 from lightning_tune.models.checkpoints import PACKAGE_KEY, is_checkpoint, read_checkpoint
 from lightning_tune.models.family_names import DROPOUT_NAMES
+from lightning_tune.models.layout import apply_own_layout
 from lightning_tune.models.naming import is_head
 from lightning_tune.models.partial import BACKBONE_KEY, check_digest, completed, digest
 from lightning_tune.models.peft import Full, Tuning, as_tuning
@@ -244,6 +245,7 @@ def _random(config: PreTrainedConfig) -> PreTrainedModel:
 
     from_config: Any = AutoModelForSequenceClassification.from_config  # untyped in transformers
     model: PreTrainedModel = from_config(copy.deepcopy(config)).float()
+    apply_own_layout(model)
     return model
 
 

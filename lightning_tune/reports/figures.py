@@ -138,6 +138,29 @@ def scatter_figure(points: Sequence[Point]) -> Figure:
     return figure
 
 
+def dots_figure(points: Mapping[str, Point], *, x_label: str, y_label: str) -> Figure:
+    """Draw named points, each in its colour."""
+    figure, axes = _figure(6.4, 4.4)
+    for index, (name, point) in enumerate(points.items()):
+        axes.scatter(*point, s=42, color=COLORS[index % len(COLORS)], label=_plain(name))
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.set_xlim(left=0)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def reliability_figure(curves: Mapping[str, Sequence[Point]]) -> Figure:
+    """Draw the share of right answers by confidence, with the line on which both agree."""
+    figure, axes = _figure(5.2, 4.8)
+    axes.plot((0, 1), (0, 1), color="#8a8e98", linestyle="--", linewidth=1)
+    for index, (name, points) in enumerate(curves.items()):
+        color = COLORS[index % len(COLORS)]
+        axes.plot(*zip(*points, strict=True), color=color, marker="o", label=_plain(name))
+    axes.set(xlabel="confidence", ylabel="share right", xlim=(0, 1.02), ylim=(0, 1.02))
+    axes.legend(frameon=False, fontsize=8, loc="upper left")
+    return figure
+
+
 def figures_of(evaluation: Evaluation) -> dict[str, Figure]:
     """Return the figures that a record has data for, under the names that trackers show.
 

@@ -76,7 +76,7 @@ def _metrics(evaluation: Evaluation) -> str:
         title = escape(printable(metric_title(name)))
         shown = f"**{title}**" if name == evaluation.main_metric else title
         rows.append([shown, number(evaluation.metrics[name]), bounds])
-    return _section("Metrics", ["Metric", "Value", "95 % interval"], rows)
+    return markdown_table("Metrics", ["Metric", "Value", "95 % interval"], rows)
 
 
 def _confusion(evaluation: Evaluation) -> str:
@@ -84,7 +84,7 @@ def _confusion(evaluation: Evaluation) -> str:
         [_name(pair.label), _name(pair.predicted), f"{pair.rows:,}", percent(pair.share)]
         for pair in most_confused(evaluation)
     ]
-    return _section("Most often confused", ["Label", "Taken for", "Rows", "Share"], rows)
+    return markdown_table("Most often confused", ["Label", "Taken for", "Rows", "Share"], rows)
 
 
 def _labels(evaluation: Evaluation) -> str:
@@ -99,7 +99,7 @@ def _labels(evaluation: Evaluation) -> str:
         ]
         for row in weakest_first
     ]
-    return _section("Labels", ["Label", "F1", "Precision", "Recall", "Rows"], rows)
+    return markdown_table("Labels", ["Label", "F1", "Precision", "Recall", "Rows"], rows)
 
 
 def _mistakes(evaluation: Evaluation) -> str:
@@ -114,7 +114,7 @@ def _mistakes(evaluation: Evaluation) -> str:
         for mistake in evaluation.worst
     ]
     last = "Off by" if evaluation.task == "regression" else "Sure"
-    return _section("Worst mistakes", ["Row", "Text", "Label", "Predicted", last], rows)
+    return markdown_table("Worst mistakes", ["Row", "Text", "Label", "Predicted", last], rows)
 
 
 def _robustness(evaluation: Evaluation) -> list[str]:
@@ -143,8 +143,8 @@ def _robustness(evaluation: Evaluation) -> list[str]:
     ]
     headings = ["Row", "Text", "Changed words", "Label", "Predicted", "Words", "Queries"]
     return [
-        _section("Robustness", ["Attack", "Still right", "Settings and cost"], attacks),
-        _section("Texts that broke", headings, rows),
+        markdown_table("Robustness", ["Attack", "Still right", "Settings and cost"], attacks),
+        markdown_table("Texts that broke", headings, rows),
     ]
 
 
@@ -155,14 +155,15 @@ def _texts(mistake: Mistake | BrokenText) -> str:
 
 def _facts(title: str, values: dict[str, object] | dict[str, str]) -> str:
     rows = [[_name(key), escape(setting(value))] for key, value in values.items()]
-    return _section(title, ["", ""], rows)
+    return markdown_table(title, ["", ""], rows)
 
 
 def _name(name: str) -> str:
     return escape(printable(name, limit=200))
 
 
-def _section(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a heading and a table of cells that are escaped already; "" without rows."""
     if not rows:
         return ""
     # Numbers stand right; the first column is always a name.

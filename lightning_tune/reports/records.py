@@ -117,7 +117,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; a number that is not finite becomes None."""
-        plain: dict[str, Any] = _finite({"schema_version": SCHEMA_VERSION, **asdict(self)})
+        plain: dict[str, Any] = finite({"schema_version": SCHEMA_VERSION, **asdict(self)})
         return plain
 
     @classmethod
@@ -177,11 +177,12 @@ def _point(pair: Any) -> Point:
     return first, second
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain values for JSON; a number that is not finite becomes None."""
     if isinstance(value, dict):
-        return {str(key): _finite(entry) for key, entry in value.items()}
+        return {str(key): finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
+        return [finite(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -241,7 +242,7 @@ def _read_flat(path: Path) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: Mapping[str, Any], *, private: bool) -> None:
-    text = json.dumps(_finite(dict(values)), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite(dict(values)), indent=2, ensure_ascii=False, allow_nan=False)
     with replace_file(path, private=private) as temporary:
         # A lone surrogate in a text would not encode; the record keeps it as "\udXXX".
         temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")

@@ -6,7 +6,7 @@ Texts stay texts: "NA" is no missing value, labels "01" and "1" differ, every fi
 from lightning_tune.tables.files import digest, expand
 from lightning_tune.tables.formats import Fields, FormatName, TableFormat
 from lightning_tune.tables.rows import BadRow, BadRows, RowBatch, read_header, read_rows
-from lightning_tune.tables.writing import replace_file, write_rows
+from lightning_tune.tables.writing import open_rows, replace_file, write_rows
 
 __all__ = [
     "BadRow",
@@ -17,6 +17,7 @@ __all__ = [
     "TableFormat",
     "digest",
     "expand",
+    "open_rows",
     "read_header",
     "read_rows",
     "replace_file",

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-import re
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
 
-import numpy as np
-
-from lightning_tune.errors import ConfigError, DataError, nearest
-
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_SPECIAL = re.compile(r'[",\r\n]')
-T = TypeVar("T")
-Values = Sequence[Any] | np.ndarray
+from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.tables.writers import WRITERS, Columns, Kind, Writer
 
 _FULL_OR_FORBIDDEN = {
     errno.EACCES,
@@ -82,7 +72,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_rows(path: Path, columns: Mapping[str, Values], *, private: bool = True) -> None:
+def write_rows(path: Path, columns: Columns, *, private: bool = True) -> None:
     """Write columns of equal length as .parquet, .csv, .tsv or .jsonl, by the extension of `path`.
 
     A two-dimensional array is a column of lists. CSV and TSV hold lists as JSON, and None as "".
@@ -97,95 +87,47 @@ def write_rows(path: Path, columns: Mapping[str, Values], *, private: bool = Tru
         ConfigError: if the extension is none of these, or the file cannot be written.
         DataError: if a value does not fit into a TSV file, which has no quoting.
     """
-    writer = _WRITERS.get(path.suffix)
-    if writer is None:
-        raise ConfigError(
-            f"{path}: cannot write the extension {path.suffix!r}; use one of {', '.join(_WRITERS)}."
-            + nearest(path.suffix, _WRITERS)
-        )
     if len({len(values) for values in columns.values()}) > 1:
         raise ValueError(f"columns differ in length: { {n: len(v) for n, v in columns.items()} }")
+    with open_rows(path, private=private) as writer:
+        writer.append(columns)
+
+
+@contextmanager
+def open_rows(
+    path: Path, kinds: Mapping[str, Kind] | None = None, *, private: bool = True
+) -> Iterator[Writer]:
+    """Yield a writer of a file that appears whole, once all rows are in it, or not at all.
+
+    Args:
+        path: The file to write, as for `write_rows`.
+        kinds: What each column holds, where the first rows may not tell; None: they do.
+        private: Whether only the owner may read it.
+
+    Raises:
+        ConfigError: if the extension is none of these, or the file cannot be written.
+        DataError: if a value does not fit into a TSV file, which has no quoting.
+    """
+    check_extension(path)
     with replace_file(path, private=private) as temporary:
-        writer(temporary, columns)
+        writer = WRITERS[path.suffix](temporary, kinds)
+        try:
+            yield writer
+        except BaseException:
+            with suppress(OSError):  # the first error says what is wrong
+                writer.close()
+            raise
+        writer.close()
 
 
-def _write_parquet(path: Path, columns: Mapping[str, Values]) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def check_extension(path: Path) -> None:
+    """Refuse a file to write whose extension tells no format.
 
-    arrays = {}
-    for name, values in columns.items():
-        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
-            arrays[name] = pa.array(values if values.ndim == 1 else list(values))
-        else:
-            arrays[name] = pa.array([_clean(value) for value in _plain(values)])
-    pq.write_table(pa.table(arrays), path)
-
-
-def _write_csv(path: Path, columns: Mapping[str, Values]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        for row in chain([list(columns)], _records(columns, _cell)):
-            file.write(_csv_line(row))
-
-
-def _csv_line(row: Sequence[str]) -> str:
-    """Return a record of RFC 4180; the csv module leaves a lone carriage return unquoted."""
-    if list(row) == [""]:
-        return '""\n'
-    cells = ('"' + cell.replace('"', '""') + '"' if _SPECIAL.search(cell) else cell for cell in row)
-    return ",".join(cells) + "\n"
-
-
-def _write_tsv(path: Path, columns: Mapping[str, Values]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write("\t".join(columns) + "\n")
-        for number, row in enumerate(_records(columns, _cell), 1):
-            for name, cell in zip(columns, row, strict=True):
-                if "\t" in cell or "\n" in cell or "\r" in cell:
-                    raise DataError(
-                        f"{name!r} of row {number} holds a tab or a line end, which a .tsv cannot "
-                        "hold; write .csv, .jsonl or .parquet."
-                    )
-            file.write("\t".join(row) + "\n")
-
-
-def _write_jsonl(path: Path, columns: Mapping[str, Values]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        for row in _records(columns, _clean):
-            record = dict(zip(columns, row, strict=True))
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
-
-
-_WRITERS: dict[str, Callable[[Path, Mapping[str, Values]], None]] = {
-    ".parquet": _write_parquet,
-    ".csv": _write_csv,
-    ".tsv": _write_tsv,
-    ".jsonl": _write_jsonl,
-}
-
-
-def _records(columns: Mapping[str, Values], convert: Callable[[Any], T]) -> Iterator[list[T]]:
-    for row in zip(*(_plain(values) for values in columns.values()), strict=True):
-        yield [convert(value) for value in row]
-
-
-def _plain(values: Values) -> Iterable[Any]:
-    if not isinstance(values, np.ndarray):
-        return values
-    if values.dtype == np.float32:  # the shortest text that reads back as the same float32
-        values = values.astype(str).astype(float)
-    plain: list[Any] = values.tolist()
-    return plain
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    return [_clean(part) for part in value] if isinstance(value, list | tuple) else value
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    value = _clean(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else str(value)
+    Raises:
+        ConfigError: naming those there are.
+    """
+    if path.suffix not in WRITERS:
+        raise ConfigError(
+            f"{path}: cannot write the extension {path.suffix!r}; use one of {', '.join(WRITERS)}."
+            + nearest(path.suffix, WRITERS)
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,13 @@ from lightning_tune.errors import CheckpointError, DataError
 from lightning_tune.models.backbones import LoadedTokenizer
 from lightning_tune.models.checkpoints import PACKAGE_KEY, read_checkpoint, require_known_class
 from lightning_tune.models.specs import import_class
-from lightning_tune.schema import Label, LabelSet
+from lightning_tune.schema import LabelSet
+from lightning_tune.serving.answers import Answer, answers
 from lightning_tune.serving.encoding import EncodingSettings, TextEncoder
 from lightning_tune.training.metrics import probabilities
 from lightning_tune.training.module import TextClassifier
 
-
-@dataclass(frozen=True)
-class Answer:
-    """What the model says of one text.
-
-    Args:
-        label: The class name, the names that hold (multi-label), or the score (regression).
-        probabilities: Probability of each label by name; empty in regression.
-    """
-
-    label: Label
-    probabilities: dict[str, float]
+__all__ = ["Answer", "LoadedClassifier", "answering", "load"]
 
 
 class LoadedClassifier:
@@ -73,9 +62,7 @@ class LoadedClassifier:
             pairs: The second texts, where the model was tuned on pairs.
             batch_size: Texts computed at once; batches are made of texts of like length.
         """
-        return [
-            _answer(self.labels, row) for row in self.scores(texts, pairs, batch_size=batch_size)
-        ]
+        return answers(self.labels, self.scores(texts, pairs, batch_size=batch_size).numpy())
 
     @torch.inference_mode()
     def scores(
@@ -148,11 +135,23 @@ def load(path: str | Path, *, backbone: str | None = None) -> LoadedClassifier:
         answer = load("runs/quickstart-…/checkpoints/best.ckpt")(["where is my parcel?"])[0]
         answer.label, answer.probabilities
     """
-    checkpoint = read_checkpoint(path)
+    return restored(read_checkpoint(path), str(path), backbone=backbone)
+
+
+def restored(
+    checkpoint: Mapping[str, Any], path: str, *, backbone: str | None = None
+) -> LoadedClassifier:
+    """Rebuild the classifier that a checkpoint was written of, as `load` does from its file.
+
+    Args:
+        checkpoint: What `read_checkpoint` gave.
+        path: Where it is from, for errors.
+        backbone: Where the backbone is now, of a checkpoint that holds only what was trained.
+    """
     ours = checkpoint[PACKAGE_KEY]
     if "tokenizer" not in ours:
         raise CheckpointError(
-            f"checkpoint {str(path)!r} holds no tokenizer and no data settings, as it was trained "
+            f"checkpoint {path!r} holds no tokenizer and no data settings, as it was trained "
             "without a TextDataModule; train with one, or answer with its module yourself."
         )
     settings_of_module = dict(checkpoint["hyper_parameters"])
@@ -195,12 +194,3 @@ def _module_class(class_path: str) -> type[TextClassifier]:
     require_known_class(class_path)
     kind: type[TextClassifier] = import_class(class_path, TextClassifier)
     return kind
-
-
-def _answer(labels: LabelSet, row: Tensor) -> Answer:
-    if labels.kind == "regression":
-        return Answer(float(row), {})
-    by_name = {name: float(value) for name, value in zip(labels.names, row, strict=True)}
-    if labels.kind == "multilabel":
-        return Answer(tuple(name for name, value in by_name.items() if value > 0.5), by_name)
-    return Answer(labels.names[int(row.argmax())], by_name)

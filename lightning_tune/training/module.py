@@ -67,6 +67,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+TRACKED_KEY = "tracked"
+"""Where a checkpoint says which run of a tracker it belongs to, beside the label set."""
 FORMAT = 1
 """Version of what we add to a checkpoint; a reader refuses a newer one."""
 
@@ -438,6 +440,10 @@ class TextClassifier(L.LightningModule):
             "class_path": f"{type(self).__module__}.{type(self).__qualname__}",
             **self._travelling,
         }
+        loggers = getattr(self._trainer, "loggers", ())
+        tracked = [each.address for each in loggers if getattr(each, "address", None)]
+        if tracked:
+            checkpoint[PACKAGE_KEY][TRACKED_KEY] = tracked[0]
         if self.tuning.partial:
             checkpoint[PACKAGE_KEY][BACKBONE_KEY] = {"name": self.backbone, "sha256": self._digest}
             checkpoint["state_dict"] = trained_only(checkpoint["state_dict"], self)
@@ -467,7 +473,7 @@ class TextClassifier(L.LightningModule):
         self._travelling = {
             key: value
             for key, value in ours.items()
-            if key not in ("format", "labels", "class_path", BACKBONE_KEY)
+            if key not in ("format", "labels", "class_path", BACKBONE_KEY, TRACKED_KEY)
         }
         if self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING:
             self._objective_state = checkpoint.get(OBJECTIVE_KEY, {})

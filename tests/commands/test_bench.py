@@ -88,8 +88,11 @@ def test_help_comes_without_torch():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "bench measures this machine so far and nothing else; run `python -m lightning_tune"),
-        (["--calibrate=false"], "and nothing else"),
+        ([], "bench measures one thing: run `python -m lightning_tune bench --bundle FOLDER` for"),
+        (["--calibrate=false"], "or `python -m lightning_tune bench --calibrate` for this machine"),
+        (["--calibrate", "--bundle=b"], "bench measures one thing"),
+        (["--calibrate", "--against=b"], "against='b' needs --bundle, which is compared with it."),
+        (["--bundle=nowhere"], "nowhere is not a folder; name one that `export` wrote."),
         (["--calibrate", "--seconds=0"], "seconds=0.0 is outside (0, 60]"),
         (["--calibrate", "--seconds=61"], "seconds=61.0 is outside (0, 60]"),
         (["--calibrate", "--seconds=long"], "seconds='long'"),
@@ -162,3 +165,27 @@ def test_every_gpu_is_measured(cache, monkeypatch, capsys):
     assert measured == [("cpu", 3.0), ("cuda:0", 3.0), ("cuda:1", 3.0)]
     assert capsys.readouterr().out.count("kept in") == 3
     assert len(list(cache.iterdir())) == 3
+
+
+def run_bundles(*words: str) -> subprocess.CompletedProcess[str]:
+    return run("-X", "importtime", "-m", "lightning_tune", "bench", "--threads=1", *words)
+
+
+def test_two_bundles_are_compared_without_pytorch(bundle):
+    done = run_bundles("--bundle", bundle, "--against", bundle)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, title, one, other, ratio = done.stdout.splitlines()
+    assert first == "360 texts of mixed lengths, 1 thread, in turns"
+    assert " ".join(title.split()) == "p50 of 1 text p95 of 1 text texts a second"
+    assert one.startswith(f"{bundle}  ")
+    assert other.startswith(f"{bundle} again")
+    assert [value.endswith("x") for value in ratio.split()] == [False, True, True, True]
+    timed = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in timed}
+    assert not imported & {"torch", "lightning", "transformers", "rich"}
+
+
+def test_a_bundle_alone_has_no_ratio_where_it_has_one_model(bundle):
+    done = run_bundles("--bundle", bundle)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) == 3

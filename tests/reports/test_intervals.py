@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from lightning_tune.errors import ConfigError
-from lightning_tune.reports.intervals import intervals, point
+from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.reports.intervals import bootstrap, differences, intervals, point
+from lightning_tune.reports.predictions import Predictions
 
 
 def _problem(rows, classes, seed=0):
@@ -82,3 +83,32 @@ def test_three_thousand_rows_of_77_classes_take_seconds():
     intervals("multiclass", targets, scores)
     # About one second of one core; the bound leaves room for a slow machine.
     assert time.process_time() - start < 12
+
+
+def _pair(rows, changed):
+    targets, scores = _problem(rows, 3)
+    other = scores.copy()
+    other[:changed] = np.roll(other[:changed], 1, axis=1)
+    return [Predictions("multiclass", targets, each) for each in (scores, other)]
+
+
+def test_the_interval_of_a_difference_is_that_of_paired_rows():
+    before, after = _pair(500, 25)
+    low, high = differences(before, after, names=["accuracy"])["accuracy"]
+    right = [each.scores.argmax(axis=1) == each.targets for each in (before, after)]
+    change = right[1].astype(float) - right[0]
+    half = 1.96 * change.std() / np.sqrt(500)
+    assert (low, high) == pytest.approx((change.mean() - half, change.mean() + half), abs=0.004)
+    assert high - low < 0.1 * np.diff(bootstrap(before)["accuracy"]) + 2 * half
+
+
+def test_a_model_differs_from_itself_by_nothing():
+    before, _ = _pair(100, 0)
+    found = differences(before, before, resamples=50)
+    assert found["f1_macro"] == (0, 0)
+    assert found.keys() == bootstrap(before, resamples=50).keys()
+
+
+def test_rows_that_cannot_be_paired_are_refused():
+    with pytest.raises(DataError, match="cannot be paired"):
+        differences(_pair(100, 0)[0], _pair(99, 0)[0])

@@ -18,8 +18,8 @@ from lightning_tune.tables import (
     read_rows,
     replace_file,
     write_rows,
-    writing,
 )
+from lightning_tune.tables.writers import WRITERS
 
 COLUMNS = {
     "text": ['a "b", c', "two\nlines", "NA", "lone \ud800"],
@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_old_file(
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setitem(writing._WRITERS, ".csv", full)
+    monkeypatch.setitem(WRITERS, ".csv", full)
     with pytest.raises(ConfigError) as caught:
         write_rows(tmp_path / "a.csv", COLUMNS)
     assert str(caught.value) == (

@@ -54,7 +54,8 @@ class FeedForwardBlock(torch.autograd.Function):
         ctx.shape, ctx.given = shape, x.dtype
         ctx.save_for_backward(rows, inner, active, up, down, norm_w, norm_b, *saved)
         # no view: hooks on a layer's output (FSDP's) warn of changes in place of one
-        return torch.ops.aten._unsafe_view(normed, x.shape)
+        shaped: Tensor = torch.ops.aten._unsafe_view(normed, x.shape)
+        return shaped
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:

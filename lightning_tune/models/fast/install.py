@@ -15,6 +15,7 @@ from lightning_tune.models.fast.eager import use_cheap_attention
 from lightning_tune.models.fast.embedding import ReusingEmbedding
 from lightning_tune.models.fast.feed_forward import FeedForwardBlock, FeedForwardShape
 from lightning_tune.models.fast.layouts import LAYOUTS, Parts, has_exact_gelu
+from lightning_tune.models.layout import is_whole
 
 _TYPES = (torch.float32, torch.bfloat16)
 
@@ -45,7 +46,7 @@ def _faster_kind(
     if layout is None or unusual or not has_exact_gelu(config):
         return None
     in_a_stack = isinstance(parent, nn.ModuleList) and hasattr(child, "attention")
-    return _fast_layer(type(child)) if in_a_stack else None
+    return _fast_layer(type(child)) if in_a_stack and is_whole(child) else None
 
 
 def become(module: nn.Module, kind: type[nn.Module]) -> nn.Module:

@@ -54,24 +54,25 @@ def _hero(evaluation: Evaluation) -> list[Markup]:
     name = evaluation.main_metric
     interval = evaluation.intervals.get(name)
     below = f"95 % interval {number(interval[0])} to {number(interval[1])}" if interval else ""
-    figures = [_figure(metric_title(name), number(evaluation.metrics.get(name)), below, "main")]
+    figures = [stat(metric_title(name), number(evaluation.metrics.get(name)), below, "main")]
     if evaluation.confusion:
         right = sum(row[index] for index, row in enumerate(evaluation.confusion))
         wrong = evaluation.rows - right
         share = percent(wrong / evaluation.rows)
-        figures.append(_figure("Rows wrong", f"{wrong:,}", f"{share} of {evaluation.rows:,}"))
+        figures.append(stat("Rows wrong", f"{wrong:,}", f"{share} of {evaluation.rows:,}"))
     held = [row for row in evaluation.per_class if row.support]
     if held:
         weakest = min(held, key=lambda row: row.f1)
         below = f"{label_text(weakest.name)}, {weakest.support:,} rows"
-        figures.append(_figure("Weakest label, F1", number(weakest.f1), below))
+        figures.append(stat("Weakest label, F1", number(weakest.f1), below))
     if "mae" in evaluation.metrics and name != "mae":
         below = "in the label's own unit"
-        figures.append(_figure(metric_title("mae"), number(evaluation.metrics["mae"]), below))
+        figures.append(stat(metric_title("mae"), number(evaluation.metrics["mae"]), below))
     return figures
 
 
-def _figure(title: str, value: str, below: str, kind: str = "") -> Markup:
+def stat(title: str, value: str, below: str, kind: str = "") -> Markup:
+    """A figure with its name above and what it is compared with below."""
     return element(
         "div",
         element("span", title, class_="name"),

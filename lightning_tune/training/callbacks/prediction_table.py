@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lightning_tune.reports.mistakes import TextOf
 from lightning_tune.schema import LabelSet
-from lightning_tune.training.callbacks.predictions import prediction_columns
+from lightning_tune.serving.answers import prediction_columns
 
 
 def prediction_table(

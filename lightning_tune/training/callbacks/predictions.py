@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
 
 from lightning_tune.errors import ConfigError
-from lightning_tune.schema import LabelSet
+from lightning_tune.serving.answers import prediction_columns
 from lightning_tune.tables import write_rows
 from lightning_tune.training.callbacks.gathering import Answers
 from lightning_tune.training.metrics import probabilities
@@ -70,28 +69,3 @@ class WritePredictions(L.Callback):
         failed = sum(error is not None for error in errors)
         note = f" ({failed} with an error, not labelled)" if failed else ""
         print(f"{len(rows)} rows -> {self.path}{note}")
-
-
-def prediction_columns(labels: LabelSet, scores: np.ndarray[Any, Any]) -> dict[str, list[Any]]:
-    """Return the columns that say what the model answers.
-
-    Args:
-        labels: The label set.
-        scores: Probabilities [rows, labels], or scores [rows] in regression.
-
-    Returns:
-        prediction; probability (of the predicted class) where one class is chosen; and p(LABEL) for
-        each label.
-    """
-    if labels.kind == "regression":
-        return {"prediction": [float(value) for value in scores]}
-    each = {f"p({name})": scores[:, index].tolist() for index, name in enumerate(labels.names)}
-    if labels.kind == "multilabel":
-        held = [[labels.names[i] for i in np.flatnonzero(row > 0.5)] for row in scores]
-        return {"prediction": [", ".join(names) for names in held], **each}
-    chosen = scores.argmax(axis=1)
-    return {
-        "prediction": [labels.names[index] for index in chosen],
-        "probability": scores.max(axis=1).tolist(),
-        **each,
-    }

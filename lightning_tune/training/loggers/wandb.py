@@ -92,6 +92,7 @@ class WandbRun(Logger):
         self._upload_timeout = upload_timeout
         self._folder: Path | None = None
         self._run: Any = None  # a wandb.Run, or _Nothing
+        self._id: str | None = None
         self._offline_since = "offline: true" if offline else ""
         self._best: ModelCheckpoint | None = None
         self._artifact: wandb.Artifact | None = None
@@ -103,6 +104,22 @@ class WandbRun(Logger):
         """Keep W&B's files in a run's folder, and take its name."""
         self._folder = folder.absolute()  # what an upload finds in the records, from anywhere
         self._display_name = self._display_name or folder.name
+
+    def go_on(self, identifier: str) -> None:
+        """Add to a run that there is, by its identifier, instead of beginning one."""
+        self._id = identifier
+
+    @property
+    def address(self) -> dict[str, str | None] | None:
+        """Where the run is, as plain values; None before it started."""
+        if self.version is None:
+            return None
+        return {
+            "id": self.version,
+            "project": self._project,
+            "entity": self._entity,
+            "name": self._display_name,
+        }
 
     @property
     def name(self) -> str:
@@ -180,6 +197,8 @@ class WandbRun(Logger):
             tags=self._tags,
             dir=self.save_dir,
             mode=mode,
+            id=self._id,
+            resume="allow" if self._id is not None and mode == "online" else None,
             settings=settings,
             reinit=None if wandb.run is None else "create_new",  # a run that the user has open
         )

@@ -1,6 +1,7 @@
 """Objectives: how one batch becomes one loss, one idea a file."""
 
 from lightning_tune.training.objectives.base import FitContext, Objective
+from lightning_tune.training.objectives.distillation import Distillation
 from lightning_tune.training.objectives.fgm import FGM
 from lightning_tune.training.objectives.fgm_rdrop import FGMRDrop
 from lightning_tune.training.objectives.freelb import FreeLB
@@ -13,6 +14,7 @@ __all__ = [
     "FGM",
     "PGD",
     "SMART",
+    "Distillation",
     "FGMRDrop",
     "FitContext",
     "FreeLB",

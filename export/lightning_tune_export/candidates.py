@@ -1,0 +1,175 @@
+"""The graphs that may be shipped of one classifier: fp32 and several ways of int8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import onnx
+
+from lightning_tune_export.activations import Activations, watch
+from lightning_tune_export.fused_graph import export_fused
+from lightning_tune_export.kernels import Kernels, check_kernels
+from lightning_tune_export.measure import Batch
+from lightning_tune_export.onnx_graph import export_portable
+from lightning_tune_export.quantize import Quantized, dynamic_int8, static_int8
+from lightning_tune_export.sensitivity import most_sensitive, sensitivity
+from lightning_tune_export.smoothing import NONE, Factors, factors_of
+
+if TYPE_CHECKING:
+    from lightning_tune.models.classifier import Classifier
+
+LEFT_ALONE = ("SkipLayerNormFusion", "BiasGeluFusion")
+"""What ONNX Runtime's session must not fuse: on a CPU both take longer than what they replace."""
+
+
+@dataclass(frozen=True)
+class QuantizeSettings:
+    """Which int8 graphs are made.
+
+    Args:
+        dynamic: With scales that follow each batch.
+        static: With fixed scales, so that no text's answer depends on its neighbours.
+        smooth: Divide channels that tower over the others before rounding with fixed scales.
+        mixed: Leave the most sensitive products in fp32 in one more graph, where validation texts
+            are given: this takes a session for each product.
+        tables: Round embedding tables too; they are half of a small encoder.
+    """
+
+    dynamic: bool = True
+    static: bool = True
+    smooth: bool = True
+    mixed: bool = True
+    tables: bool = True
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A graph that may be shipped.
+
+    Args:
+        name: Of the row in the table.
+        path: The file.
+        kind: What its products are computed in.
+        portable: Whether it has standard operators only, of an opset that any runtime reads.
+        disabled_optimizers: What the session must not rewrite.
+        note: What a reader should know.
+        quantized: What became int8.
+    """
+
+    name: str
+    path: Path
+    kind: Literal["fp32", "int8"]
+    portable: bool = False
+    disabled_optimizers: tuple[str, ...] = LEFT_ALONE
+    note: str = ""
+    quantized: Quantized | None = None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All graphs of one classifier.
+
+    Args:
+        graphs: The portable one first.
+        kernels: What the self-test of the integer kernels found.
+        notes: What was not possible, and why.
+    """
+
+    graphs: tuple[Candidate, ...]
+    kernels: Kernels | None = None
+    notes: tuple[str, ...] = ()
+
+
+def make_candidates(
+    classifier: Classifier,
+    calibration: Sequence[Batch],
+    settings: QuantizeSettings | None,
+    work: Path,
+    *,
+    with_types: bool,
+    validation: Sequence[Batch] = (),
+) -> Candidates:
+    """Export and quantize a classifier in every way that may win.
+
+    Args:
+        classifier: What answers.
+        calibration: Texts of the training split, for fixed scales.
+        settings: Which int8 graphs are made; None: none.
+        work: Folder for the files.
+        with_types: Whether the encoder takes `token_type_ids`.
+        validation: Texts of the validation split, for sensitivity.
+
+    Raises:
+        GateError: if this machine's integer kernels are wrong.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    portable, fused = work / "model.onnx", work / "model_fused.onnx"
+    export_portable(classifier, portable, with_types=with_types)
+    graphs = [Candidate("fp32", portable, "fp32", portable=True)]
+    notes = []
+    attempt = export_fused(classifier, fused, with_types=with_types)
+    if attempt.path is None:
+        notes.append(f"no fused graph: {attempt.reason}")
+    else:
+        graphs.append(Candidate("fp32 fused", fused, "fp32"))
+    if settings is None:
+        return Candidates(tuple(graphs), None, tuple(notes))
+    kernels = check_kernels()
+    if kernels.narrow_range:
+        notes.append("weights take 7 bits: this processor's integer products overflow at 8")
+    source = attempt.path or portable
+    graphs += _int8(source, calibration, validation, settings, work, kernels)
+    return Candidates(tuple(graphs), kernels, tuple(notes))
+
+
+def _int8(
+    source: Path,
+    calibration: Sequence[Batch],
+    validation: Sequence[Batch],
+    settings: QuantizeSettings,
+    work: Path,
+    kernels: Kernels,
+) -> list[Candidate]:
+    narrow, tables = kernels.narrow_range, settings.tables
+    found = []
+
+    def add(name: str, made: Quantized, note: str = "") -> None:
+        found.append(Candidate(name, made.path, "int8", note=note, quantized=made))
+
+    if settings.dynamic:
+        path = work / "dynamic.onnx"
+        add("int8 dynamic", dynamic_int8(source, path, narrow_range=narrow, tables=tables))
+    if not settings.static:
+        return found
+    seen = watch(source, calibration)
+    factors = factors_of(onnx.load(source), seen) if settings.smooth else NONE
+    left = (("", ()), *_mixed(source, seen, factors, validation, settings))
+    for suffix, exclude in left:
+        made = static_int8(
+            source,
+            work / f"static{len(exclude) or ''}.onnx",
+            seen,
+            exclude=exclude,
+            factors=factors,
+            narrow_range=narrow,
+            tables=tables,
+        )
+        add(f"int8 static{suffix}", made, f"{len(exclude)} products in fp32" if exclude else "")
+    return found
+
+
+def _mixed(
+    source: Path,
+    seen: Activations,
+    factors: Factors,
+    validation: Sequence[Batch],
+    settings: QuantizeSettings,
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Return the mixed graph's name and its products in fp32; nothing if there is none."""
+    if not settings.mixed or not validation:
+        return []
+    exclude = most_sensitive(sensitivity(source, seen, validation, factors=factors))
+    return [(" mixed", exclude)] if exclude else []

@@ -1,0 +1,196 @@
+"""README.md of a bundle: what it answers, how well, and how to load it with and without Python."""
+
+from __future__ import annotations
+
+from lightning_tune.reports.display import (
+    TASK_TITLES,
+    label_text,
+    metric_title,
+    number,
+    printable,
+    setting,
+)
+from lightning_tune.reports.markdown import escape, markdown_table
+from lightning_tune.schema import LabelSet
+from lightning_tune.serving.manifest import PORTABLE, Manifest
+from lightning_tune_export.report.record import ExportReport
+from lightning_tune_export.report.words import interval_text, points_text
+
+_LABELS_SHOWN = 40
+_OPENING = """\
+import json, numpy as np, onnxruntime
+from tokenizers import Tokenizer
+{given}
+about = json.load(open("bundle.json", encoding="utf-8"))
+off = about["session"]["disabled_optimizers"]
+session = onnxruntime.InferenceSession(about["model"], disabled_optimizers=off)
+read = Tokenizer.from_file("tokenizer.json").encode_batch({encoded})
+arrays = {{"input_ids": [e.ids for e in read], "attention_mask": [e.attention_mask for e in read]}}
+arrays["token_type_ids"] = [e.type_ids for e in read]
+inputs = {{each.name: np.array(arrays[each.name]) for each in session.get_inputs()}}
+logits = session.run(["logits"], inputs)[0] / about["calibration"]["temperature"]
+"""
+_ENDINGS = {
+    "binary": 'print([about["labels"]["names"][at] for at in logits.argmax(axis=1)])\n',
+    "multiclass": 'print([about["labels"]["names"][at] for at in logits.argmax(axis=1)])\n',
+    "multilabel": (
+        'limits = np.array(about["calibration"]["thresholds"] or 0.5)\n'
+        'names = np.array(about["labels"]["names"])\n'
+        "print([names[row].tolist() for row in 1 / (1 + np.exp(-logits)) > limits])\n"
+    ),
+    "regression": "print(logits[:, 0].tolist())\n",
+}
+
+
+def python_lines(labels: LabelSet, *, pairs: bool) -> str:
+    """Return the lines that answer texts with onnxruntime, tokenizers and numpy alone.
+
+    They run in the bundle's folder. Truncation and padding are in tokenizer.json.
+
+    Args:
+        labels: The label set.
+        pairs: Whether the model reads two texts.
+    """
+    given = 'texts = ["where is my parcel?", "thank you"]'
+    encoded = "texts"
+    if pairs:
+        given = 'texts, others = ["where is my parcel?"], ["it has not come yet"]'
+        encoded = "list(zip(texts, others))"
+    return _OPENING.format(given=given, encoded=encoded) + _ENDINGS[labels.kind]
+
+
+def card(report: ExportReport, manifest: Manifest) -> str:
+    """Return README.md, which is not among the checksums: it may be edited."""
+    parts = [
+        _front_matter(manifest),
+        _head(report, manifest),
+        _python(manifest),
+        _javascript(manifest),
+        _measured(report),
+        _limits(manifest),
+        _facts(report, manifest),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(manifest: Manifest) -> str:
+    tags = f"tags: [onnx, {manifest.labels.kind}]"
+    return f"---\npipeline_tag: text-classification\nlibrary_name: onnxruntime\n{tags}\n---"
+
+
+def _head(report: ExportReport, manifest: Manifest) -> str:
+    names = manifest.labels.names
+    shown = ", ".join(escape(label_text(name)) for name in names[:_LABELS_SHOWN])
+    more = f" and {len(names) - _LABELS_SHOWN} more" if len(names) > _LABELS_SHOWN else ""
+    found = report.comparison
+    told = f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip()
+    of_pairs = " of pairs of texts" if manifest.fields.text_pair else ""
+    value = number(report.after.metrics[found.metric])
+    lines = [
+        f"# {escape(printable(report.title, limit=120))}",
+        "",
+        f"{TASK_TITLES[manifest.labels.kind]}{of_pairs}, exported by lightning_tune with the "
+        f"recipe `{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
+        f"{found.split} split: {value}; beside the checkpoint, {told}. `report.html` has all that "
+        "was measured.",
+    ]
+    if names:
+        lines += ["", f"Labels: {shown}{more}."]
+    return "\n".join(lines)
+
+
+def _python(manifest: Manifest) -> str:
+    lines = python_lines(manifest.labels, pairs=manifest.fields.text_pair is not None)
+    return f"""## Load it
+
+With onnxruntime, tokenizers and numpy, in this folder:
+
+```python
+{lines}```
+
+With everything that training does to a text ({_treatment(manifest)}), checksums verified first:
+
+```python
+from lightning_tune import Bundle
+
+answers = Bundle(".")({_call(manifest)})
+```
+
+From the command line, without PyTorch: `pip install -r requirements.txt`, then
+`pip install --no-deps lightning-tune` and
+
+```sh
+python -m lightning_tune score --bundle . --input new.csv --output predictions.parquet
+```"""
+
+
+def _call(manifest: Manifest) -> str:
+    single = '["where is my parcel?"]'
+    return f'{single}, ["it has not come yet"]' if manifest.fields.text_pair else single
+
+
+def _treatment(manifest: Manifest) -> str:
+    encoding = manifest.encoding
+    kept = {
+        "end": f"what is beyond {encoding.max_length} tokens is cut",
+        "head_tail": f"of texts beyond {encoding.max_length} tokens head and tail are kept",
+        "windows": f"texts beyond {encoding.max_length} tokens are read in windows",
+    }[encoding.truncation]
+    return f"lone surrogates replaced, batches of like length, {kept}"
+
+
+def _javascript(manifest: Manifest) -> str:
+    kind = "fp32" if manifest.model == PORTABLE else "q8"
+    return f"""With [transformers.js](https://huggingface.co/docs/transformers.js), which reads
+config.json, tokenizer.json, tokenizer_config.json and `{manifest.model}`, and knows neither
+temperature nor thresholds:
+
+```js
+import {{ env, pipeline }} from "@huggingface/transformers";
+env.localModelPath = "..";  // the folder that this one, "bundle", lies in
+const classify = await pipeline("text-classification", "bundle", {{ dtype: "{kind}" }});
+console.log(await classify("where is my parcel?"));
+```"""
+
+
+def _measured(report: ExportReport) -> str:
+    rows = [
+        [
+            escape(check.name),
+            f"{check.measured:.2f} {check.unit}",
+            f"{check.budget:g} {check.unit}",
+        ]
+        for check in report.checks
+    ]
+    found = markdown_table("Measured", ["", "Measured", "Budget"], rows)
+    errors = report.calibrated.errors
+    if not errors:
+        return found
+    told = (
+        f"Expected calibration error on test: {errors['after']:.4f} at the temperature "
+        f"{report.calibrated.temperature:.3f}, {errors['before']:.4f} without it."
+    )
+    return f"{found}\n\n{told}" if found else f"## Measured\n\n{told}"
+
+
+def _limits(manifest: Manifest) -> str:
+    lines = [
+        "## Limits",
+        "",
+        "- It answers with one of its labels whatever the text is about; a low probability is the "
+        "only sign that a text is foreign to it.",
+        "- The figures hold for texts like those of the test split, and the times for the machine "
+        "named below.",
+    ]
+    if manifest.model != PORTABLE:
+        lines.append(
+            "- Integer products are rounded: on another kind of processor a logit may differ. The "
+            "runtime compares a few with those of the exporting machine before it answers."
+        )
+    return "\n".join(lines)
+
+
+def _facts(report: ExportReport, manifest: Manifest) -> str:
+    values = {**report.provenance, "processor": ", ".join(manifest.cpu_features) or "not told"}
+    rows = [[escape(printable(key)), escape(setting(value))] for key, value in values.items()]
+    return markdown_table("Made of", ["", ""], rows)
