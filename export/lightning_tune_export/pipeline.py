@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from lightning_tune.models.encoder import architecture_of
 from lightning_tune.schema import Split
 from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED
+from lightning_tune.serving.neighbours import TOLD, Occupancy, occupancy, taken_by_others
 from lightning_tune.tables import replace_file
 from lightning_tune_export.bundle import Contents, check_output, config_of, write_bundle
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
@@ -69,8 +71,10 @@ def export_bundle(
         beside, left_out = baselines(source, made.source, made.portable, threads=threads)
         entrants = [*made.entrants, *beside]
         with steps("measure") as told:
+            began = occupancy()
             rungs = measured(entrants, trained, recipe)
-            told.text = f"{len(rungs)} in turn"
+            disturbed = _disturbance(began, occupancy())
+            told.text = " ".join([f"{len(rungs)} in turn", *(f"({each})" for each in disturbed)])
         winner = _chosen(entrants, rungs, quiet=quiet)
         with steps("test") as told:
             verdict = judged(source, made.source, winner, rungs, recipe)
@@ -97,7 +101,7 @@ def export_bundle(
             sizes=made.sizes(winner),
             settings=asdict(recipe),
             seconds=steps.seconds,
-            notes=[*made.notes, *verdict.notes, *left_out],
+            notes=[*disturbed, *made.notes, *verdict.notes, *left_out],
             provenance=provenance_of(source, name, threads=threads),
         )
         with steps("bundle") as told:
@@ -107,6 +111,17 @@ def export_bundle(
             with replace_file(pruned, private=True) as temporary:
                 shutil.copyfile(made.source.path, temporary)
     return report
+
+
+def _disturbance(before: Occupancy, after: Occupancy) -> list[str]:
+    """Say it where other processes computed while speed was measured."""
+    share = taken_by_others(before, after, os.cpu_count() or 1)
+    if share < TOLD:
+        return []
+    return [
+        f"Other processes took {share:.0%} of the processors while speed was measured: the "
+        "milliseconds are too long and their ratios unsure; measure again on an idle machine."
+    ]
 
 
 def _open(source: Source, names: Sequence[Split]) -> None:

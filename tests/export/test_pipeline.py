@@ -13,8 +13,10 @@ from lightning_tune.cli import main
 from lightning_tune.data.batching import BatchSettings
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED, read_manifest
+from lightning_tune.serving.neighbours import Occupancy
 from lightning_tune.serving.sums import verify_sums
 from lightning_tune.training.inference import load
+from lightning_tune_export import pipeline
 
 TASKS = ("binary", "pairs", "windows", "multilabel", "regression")
 FILES = {
@@ -132,3 +134,11 @@ def test_what_is_not_pruned_has_no_pruned_checkpoint(checkpoint, tmp_path, capsy
     words += ["--recipe=fp32", f"--pruned={tmp_path / 'pruned.ckpt'}"]
     assert main(["export", *words]) == 2
     assert "the recipe prunes nothing; leave it out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("busy", "told"), [(9.0, True), (1.05, False)])
+def test_a_disturbed_measurement_is_told(monkeypatch, busy, told):
+    monkeypatch.setattr(pipeline.os, "cpu_count", lambda: 2)
+    notes = pipeline._disturbance(Occupancy(0.0, 0.0, 0.0), Occupancy(busy, 1.0, 5.0))
+    assert bool(notes) is told
+    assert not told or "took 80% of the processors" in notes[0]
