@@ -52,13 +52,15 @@ def open_checkpoint(path: str, changes: dict[str, str]) -> tuple[TextClassifier,
 
 @torch.inference_mode()
 def answers(classifier: Classifier, data: TextDataModule) -> tuple[Tensor, Tensor]:
-    """Return the answers to the test split, and its labels."""
-    logits, labels = [], []
+    """Return the answers to the test split in its order, and its labels."""
+    found, labels, places = [], [], []
     for batch in data.test_dataloader():
         with fast_products():
-            logits.append(classifier(batch))
+            found.append(classifier(batch).argmax(dim=1))
         labels.append(batch["labels"])
-    return torch.cat(logits).argmax(dim=1), torch.cat(labels)
+        places.append(batch["index"])
+    order = torch.cat(places).argsort()
+    return torch.cat(found)[order], torch.cat(labels)[order]
 
 
 def accuracy(found: tuple[Tensor, Tensor]) -> float:
