@@ -18,7 +18,7 @@ TRIALS = {
     "resumes": 1,
     "ranks": 2,
     "saves": 1,
-    "malicious": 4,
+    "malicious": 2,
 }
 
 

@@ -235,10 +235,10 @@ def test_it_answers_2000_texts_as_the_trained_model_does(
     given = (texts, texts[::-1]) if paired else (texts,)
     assert len(texts) == COUNT
     expected, found = theirs(*given), ours(*given)
-    apart = np.abs(ours.scores(*given) - theirs.scores(*given).numpy())
-    assert apart.max() < 1e-5
+    scores = theirs.scores(*given).numpy()
+    assert np.ptp(scores, axis=0).max() > 0.1  # texts are told apart
+    assert np.abs(ours.scores(*given) - scores).max() < 1e-5
     assert [answer.label for answer in found] == [answer.label for answer in expected]
-    assert {answer.label for answer in found} == set(LABELS.names)
     assert found[0].probabilities.keys() == expected[0].probabilities.keys()
 
 
