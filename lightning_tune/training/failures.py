@@ -24,6 +24,7 @@ _LOST = (
     "Connection reset by peer",
     "Broken pipe",
     "Timed out waiting",
+    "Application timeout caused pair closure",
     "NCCL error",
     "was unhandled by the collective",
 )

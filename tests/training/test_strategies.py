@@ -126,14 +126,17 @@ def found(tmp_path_factory):
         env={**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(folder / "cache")},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=560,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return {**json.loads(done.stdout), "folder": folder}
 
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its ranks")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="forks its ranks"),
+    pytest.mark.timeout(600),  # some twenty runs of two ranks: a minute where nothing else computes
+]
 
 
 @pytest.mark.parametrize("name", list(SETTINGS))

@@ -114,13 +114,14 @@ class LastCheckpoint(Checkpoint):
             self._requeue_signal = int(told or signal.SIGUSR1)
         trainer._signal_connector = _NoSignals(trainer)
         self._signals.install(*filter(None, [self._requeue_signal]))
+        if stage == "fit":
+            self._peers = find_peers(trainer)  # a rank may be lost before training starts
         if stage == "fit" and trainer.is_global_zero:
             remove_leftovers(Path(self.dirpath).parent)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """From here on signals wait for the end of a step."""
         self._signals.patient = self._training = True
-        self._peers = find_peers(trainer)
         self._saved_when, self._save_took = time.monotonic(), 0.0
         self._step = trainer.global_step
         self.saved_at = self._step, EPOCH_DONE
