@@ -10,6 +10,7 @@ import torch
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.models.checkpoints import read_checkpoint
+from lightning_tune.training.callbacks import last_checkpoint
 from lightning_tune.training.callbacks.average_best import (
     AVERAGED_KEY,
     AverageBest,
@@ -307,8 +308,9 @@ class Named(L.Callback):
             assert all((folder / one["file"]).is_file() for one in stored)
 
 
-def test_what_an_older_last_ckpt_names_stays(train):
+def test_what_an_older_last_ckpt_names_stays(train, monkeypatch):
     """last.ckpt is written after the first epoch and the last one; the first is soon beaten."""
+    monkeypatch.setattr(last_checkpoint, "_seconds_to_save", lambda module: 0.0)
     named = Named()
     train(
         of=scripted(0.1, 0.5, 0.6, 0.7),

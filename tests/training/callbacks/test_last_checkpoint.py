@@ -298,6 +298,22 @@ def test_after_epochs_it_keeps_to_its_share_of_the_time(train, clock):
     assert best_value(last) == pytest.approx(0.9)
 
 
+def test_the_first_save_keeps_to_the_share_by_what_it_should_take(train, clock, monkeypatch):
+    """Nothing is written in the first 14.5 s, so after the third epoch of five seconds."""
+    monkeypatch.setattr(last_checkpoint, "_seconds_to_save", lambda module: 0.29)
+    epochs = Epochs()
+    trained = fit_five(train, clock, epochs, LastCheckpoint(max_share=0.02))
+    assert epochs.steps == [[], [], [], [15, 10], [15, 10]]
+    assert read_checkpoint(trained.best)["global_step"] == 10
+
+
+def test_a_save_is_reckoned_by_the_weights_that_are_trained():
+    """24 weights of 4 bytes, thrice, at 400 MB a second."""
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Linear(6, 100))
+    layers[1].requires_grad_(False)
+    assert last_checkpoint._seconds_to_save(layers) == pytest.approx(24 * 4 * 3 / 4e8)
+
+
 def test_null_saves_after_every_epoch(train, clock):
     epochs = Epochs()
     fit_five(train, clock, epochs, LastCheckpoint(max_share=None))
