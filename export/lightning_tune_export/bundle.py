@@ -24,6 +24,7 @@ from lightning_tune.serving.manifest import (
     QUANTIZED,
     TOKENIZER,
     Manifest,
+    Runtime,
     write_manifest,
 )
 from lightning_tune.serving.sums import write_sums
@@ -129,7 +130,8 @@ def write_bundle(output: Path, contents: Contents) -> None:
             shutil.copyfile(contents.quantized, folder / QUANTIZED)
         _write_tokenizer(folder, contents)
         write_json(folder / CONFIG, dict(contents.config))
-        (folder / "requirements.txt").write_text(requirements(), encoding="utf-8")
+        needed = requirements(contents.manifest.session.runtime)
+        (folder / "requirements.txt").write_text(needed, encoding="utf-8")
         report = contents.report
         write_json(folder / "report.json", report.to_dict())
         write_markdown(folder / "report.md", report)
@@ -151,10 +153,10 @@ def _write_tokenizer(folder: Path, contents: Contents) -> None:
     write_json(folder / "tokenizer_config.json", settings)
 
 
-def requirements() -> str:
-    """Return what `score` needs, in the versions that are installed here."""
+def requirements(runtime: Runtime) -> str:
+    """Return what `score` needs with a runtime, in the versions that are installed here."""
     lines = []
-    for needed in NEEDED:
+    for needed in NEEDED if runtime == "onnxruntime" else (*NEEDED, "openvino"):
         version = metadata.version(needed.partition("[")[0])
         lines.append(f"{needed}=={version.partition('+')[0]}\n")
     return "".join(lines)

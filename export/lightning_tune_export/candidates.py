@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import onnx
 
+from lightning_tune.serving.manifest import Runtime
 from lightning_tune_export.activations import Activations, watch
 from lightning_tune_export.fused_graph import export_fused
 from lightning_tune_export.kernels import Kernels, check_kernels
@@ -36,6 +38,7 @@ class QuantizeSettings:
         mixed: Leave the most sensitive products in fp32 in one more graph, where validation texts
             are given: this takes a session for each product.
         tables: Round embedding tables too; they are half of a small encoder.
+        openvino: With fixed scales in standard operators, for OpenVINO, where that is installed.
     """
 
     dynamic: bool = True
@@ -43,6 +46,7 @@ class QuantizeSettings:
     smooth: bool = True
     mixed: bool = True
     tables: bool = True
+    openvino: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Candidate:
         disabled_optimizers: What the session must not rewrite.
         note: What a reader should know.
         quantized: What became int8.
+        runtime: What computes it.
     """
 
     name: str
@@ -66,6 +71,7 @@ class Candidate:
     disabled_optimizers: tuple[str, ...] = LEFT_ALONE
     note: str = ""
     quantized: Quantized | None = None
+    runtime: Runtime = "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,8 @@ def make_candidates(
         notes.append("weights take 7 bits: this processor's integer products overflow at 8")
     source = attempt.path or portable
     graphs += _int8(source, calibration, validation, settings, work, kernels)
+    if settings.openvino and find_spec("openvino") is not None:
+        graphs.append(_for_openvino(portable, calibration, settings, work))
     return Candidates(tuple(graphs), kernels, tuple(notes))
 
 
@@ -159,6 +167,26 @@ def _int8(
         )
         add(f"int8 static{suffix}", made, f"{len(exclude)} products in fp32" if exclude else "")
     return found
+
+
+def _for_openvino(
+    portable: Path, calibration: Sequence[Batch], settings: QuantizeSettings, work: Path
+) -> Candidate:
+    """Return a graph that says in standard operators what is rounded; OpenVINO makes its own."""
+    seen = watch(portable, calibration)
+    factors = factors_of(onnx.load(portable), seen) if settings.smooth else NONE
+    made = static_int8(
+        portable,
+        work / "openvino.onnx",
+        seen,
+        factors=factors,
+        tables=settings.tables,
+        form="qdq",
+    )
+    note = "needs OpenVINO"
+    return Candidate(
+        "int8 OpenVINO", made.path, "int8", note=note, quantized=made, runtime="openvino"
+    )
 
 
 def _mixed(

@@ -21,6 +21,7 @@ from lightning_tune.serving.manifest import (
     Manifest,
     ModelFile,
     Probe,
+    Runtime,
     SessionSettings,
 )
 from lightning_tune_export.runners import Runner
@@ -75,7 +76,7 @@ def manifest_of(
         metrics=dict(metrics),
         cpu_features=cpu.features(),
         probe=probe,
-        versions=versions(),
+        versions=versions(session.runtime),
         provenance={
             "checkpoint_sha256": checkpoint,
             "recipe": recipe,
@@ -85,9 +86,10 @@ def manifest_of(
     )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of this package and of those that made the graphs."""
-    return {"lightning_tune": __version__, **{name: metadata.version(name) for name in PACKAGES}}
+def versions(runtime: Runtime = "onnxruntime") -> dict[str, str]:
+    """Return the versions of this package and of those that made the graphs and compute them."""
+    names = PACKAGES if runtime == "onnxruntime" else (*PACKAGES, "openvino")
+    return {"lightning_tune": __version__, **{name: metadata.version(name) for name in names}}
 
 
 def digest_of(split: TokenizedSplit) -> str:

@@ -59,10 +59,15 @@ def onnx_entrant(
     disabled: Sequence[str] = (),
     quantized: bool = False,
     note: str = "",
+    runtime: Runtime = "onnxruntime",
 ) -> Entrant:
     """Open an ONNX file."""
-    session = SessionSettings(tuple(disabled))
-    run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
+    if runtime == "onnxruntime":
+        session = SessionSettings(tuple(disabled))
+        run = OnnxRuntimeSession(path, session.disabled_optimizers, threads).run
+    else:
+        session = SessionSettings(runtime=runtime)
+        run = OpenVinoSession(path, threads, bf16=runtime == "openvino-bf16").run
     return Entrant(name, role, source, run, path, session, quantized, note)
 
 

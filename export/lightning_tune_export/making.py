@@ -103,6 +103,7 @@ def _entrant(graph: Candidate, source: Source, *, threads: int, wanted: str) -> 
         disabled=graph.disabled_optimizers,
         quantized=graph.kind == "int8",
         note=graph.note,
+        runtime=graph.runtime,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
@@ -34,7 +35,7 @@ class Writer(Protocol):
         ...
 
 
-class _Lines:
+class _Lines(ABC):
     """Writes a text file; subclasses say what a row looks like."""
 
     def __init__(self, path: Path, kinds: Mapping[str, Kind] | None) -> None:
@@ -51,11 +52,11 @@ class _Lines:
     def close(self) -> None:
         self._file.close()
 
-    def header(self, columns: Columns) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def header(self, columns: Columns) -> str: ...
 
-    def line(self, columns: Columns, row: list[Any]) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def line(self, columns: Columns, row: list[Any]) -> str: ...
 
     def convert(self, value: Any) -> Any:
         return cell(value)

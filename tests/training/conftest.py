@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import struct
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -24,6 +29,7 @@ from lightning_tune.training.module import TextClassifier
 
 BLOCK, FILE_HEADER, FRAME_HEADER = 32768, 7, 7  # bytes of LevelDB's log format, as W&B has it
 FULL, LAST = 1, 4
+SCRIPT_SECONDS = 130  # of a script on one rank or on two; a test has 300 in all
 EXPECTED_WARNINGS = (  # Lightning's advice to a script, which the command line leaves out too
     r".*does not have many workers.*",
     r".*in eval mode at the start of training.*",
@@ -52,6 +58,32 @@ def write_splits() -> Callable[..., None]:
                     out.writerow([f"{word} film of {split} {row} is {told}", label])
 
     return write
+
+
+@pytest.fixture(scope="session")
+def run_on_ranks(tiny_backbone: Callable[[str], Path]) -> Callable[..., None]:
+    """Return a function that runs a script in a folder, on one rank and on two.
+
+    The script is called with a tiny encoder's folder and the number of ranks. It has a session of
+    its own: where a rank hangs, all are killed and the test fails.
+    """
+
+    def run(script: str, folder: Path, *, ranks: Sequence[int] = (1, 2), fails: bool = False) -> None:
+        (folder / "script.py").write_text(script)
+        for count in ranks:
+            words = [sys.executable, "script.py", str(tiny_backbone("bert")), str(count)]
+            with (folder / "printed.txt").open("w") as printed:  # a pipe would wait for all ranks
+                started = subprocess.Popen(
+                    words, cwd=folder, stdout=printed, stderr=printed, start_new_session=True
+                )
+                try:
+                    code = started.wait(SCRIPT_SECONDS)
+                finally:
+                    with suppress(ProcessLookupError):
+                        os.killpg(started.pid, signal.SIGKILL)
+            assert fails or code == 0, (folder / "printed.txt").read_text()[-3000:]
+
+    return run
 
 
 @pytest.fixture(scope="session")

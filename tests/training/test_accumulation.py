@@ -285,22 +285,13 @@ for objective in (Plain(), FGM(0.5), PGD(0.5, start="zero"), FreeLB(0.5, start="
 
 
 @pytest.fixture(scope="module")
-def twenty_steps(tmp_path_factory, write_splits, tiny_backbone) -> Path:
+def twenty_steps(tmp_path_factory, write_splits, run_on_ranks) -> Path:
     """A folder with the weights before and after twenty steps, of one rank and of two."""
     folder = tmp_path_factory.mktemp("twenty")
     write_splits(folder)
     rows = (folder / "train.csv").read_text().splitlines()[:48]
     (folder / "train.csv").write_text("\n".join([*rows, ""]))  # 47 rows: ranks have 23 and 24
-    (folder / "script.py").write_text(TWENTY_STEPS)
-    for devices in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "script.py", str(tiny_backbone("bert")), devices],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    run_on_ranks(TWENTY_STEPS, folder)
     return folder
 
 

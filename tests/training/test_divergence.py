@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +181,7 @@ SCRIPT = textwrap.dedent(
     from lightning_tune.training.module import TextClassifier
     from lightning_tune.training.objectives import Objective
 
-    BACKBONE, OUT = sys.argv[1], sys.argv[2]
+    BACKBONE = sys.argv[1]
 
 
     @dataclass
@@ -228,20 +226,14 @@ SCRIPT = textwrap.dedent(
         told = "no error"
     except RunError as err:
         told = str(err)
-    with open(f"{OUT}/{trainer.global_rank}.txt", "w") as file:
+    with open(f"{trainer.global_rank}.txt", "w") as file:
         file.write(f"{trainer.global_step} {told}")
     '''
 )
 
 
-def test_a_loss_that_breaks_on_one_rank_stops_all_at_the_same_step(tiny_backbone, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-    subprocess.run(
-        [sys.executable, str(script), str(tiny_backbone("bert")), str(tmp_path)],
-        capture_output=True,
-        timeout=200,
-    )
+def test_a_loss_that_breaks_on_one_rank_stops_all_at_the_same_step(run_on_ranks, tmp_path):
+    run_on_ranks(SCRIPT, tmp_path, ranks=[2], fails=True)
     whole, broken = ((tmp_path / f"{rank}.txt").read_text() for rank in (0, 1))
     assert whole.startswith("2 training stopped at step 3: the loss is 0.")
     assert "its gradient not finite, on row 0, row 1, row 2, row 3;" in whole

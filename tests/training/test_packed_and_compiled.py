@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import textwrap
 
 import pytest
@@ -173,7 +171,7 @@ SCRIPT = textwrap.dedent(
     from lightning_tune.training.objectives import FGM
     from lightning_tune.training.optim import OptimizerSettings, ScheduleSettings
 
-    BACKBONE, OUT, DEVICES = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    BACKBONE, DEVICES = sys.argv[1], int(sys.argv[2])
     run = torch.compile(compiled._forward, backend="aot_eager", recompile_limit=compiled.VARIANTS)
     compiled.compiled_forward = lambda: run
 
@@ -222,25 +220,16 @@ SCRIPT = textwrap.dedent(
         )
         trainer.fit(module)
         name = "-".join(way) or "plain"
-        torch.save(module.state_dict(), f"{OUT}/{name}-{DEVICES}-{trainer.global_rank}.pt")
+        torch.save(module.state_dict(), f"{name}-{DEVICES}-{trainer.global_rank}.pt")
     '''
 )
 
 
 @pytest.fixture(scope="module")
-def ranks(tiny_backbone, tmp_path_factory):
+def ranks(run_on_ranks, tmp_path_factory):
     """A folder with the weights of a plain process alone, and of each rank of a pair."""
     folder = tmp_path_factory.mktemp("ranks")
-    script = folder / "script.py"
-    script.write_text(SCRIPT)
-    for devices in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, str(script), str(tiny_backbone("bert")), str(folder), devices],
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    run_on_ranks(SCRIPT, folder)
     return folder
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -24,7 +22,7 @@ SCRIPT = textwrap.dedent(
     from lightning_tune.training.objectives import *
     from lightning_tune.training.optim import OptimizerSettings, ScheduleSettings
 
-    BACKBONE, OUT, DEVICES = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    BACKBONE, DEVICES = sys.argv[1], int(sys.argv[2])
     OBJECTIVES = {
         "Plain": Plain(),
         "FGM": FGM(0.5),
@@ -85,7 +83,7 @@ SCRIPT = textwrap.dedent(
         )
         trainer.fit(module)
         weights = {key: value for key, value in module.state_dict().items()}
-        torch.save(weights, f"{OUT}/{name}-{DEVICES}-{trainer.global_rank}.pt")
+        torch.save(weights, f"{name}-{DEVICES}-{trainer.global_rank}.pt")
     '''
 )
 NAMES = [
@@ -101,19 +99,10 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def trained(tiny_backbone, tmp_path_factory) -> Path:
+def trained(run_on_ranks, tmp_path_factory) -> Path:
     """A folder with the weights of each rank, after training alone and in a pair."""
     folder = tmp_path_factory.mktemp("ranks")
-    script = folder / "script.py"
-    script.write_text(SCRIPT)
-    for devices in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, str(script), str(tiny_backbone("bert")), str(folder), devices],
-            capture_output=True,
-            text=True,
-            timeout=280,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
+    run_on_ranks(SCRIPT, folder)
     return folder
 
 
