@@ -125,7 +125,8 @@ def main() -> None:
     parser.add_argument("flags", nargs="*", help="more flags for fit, after --")
     asked = parser.parse_args()
     if asked.worker:
-        return work(asked.config, asked.worker, asked.flags)
+        work(asked.config, asked.worker, asked.flags)
+        return
     sys.path.insert(0, str(FAULTS))
     found: dict[str, list[dict[str, float]]] = {kind: [] for kind in (WITHOUT, *asked.kinds)}
     for turn in range(asked.rounds):

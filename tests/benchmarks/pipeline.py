@@ -101,7 +101,8 @@ def main() -> None:
     for path, bundle in bundles.items():
         works[path] = lambda bundle=bundle: [each.label for each in bundle(texts)]
     points = {name: accuracy(work(), labels) for name, work in works.items()}  # warms up as well
-    seconds = {name: statistics.median(all_) for name, all_ in in_turns(works, asked.rounds).items()}
+    rounds = in_turns(works, asked.rounds)
+    seconds = {name: statistics.median(times) for name, times in rounds.items()}
     best = min(list(seconds)[: len(SIZES)], key=seconds.__getitem__)
     print(f"{len(texts)} texts, {asked.threads} threads, {asked.rounds} rounds")
     print("| | texts/s | over the best pipeline | accuracy, % |\n|---|---:|---:|---:|")

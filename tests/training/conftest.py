@@ -68,7 +68,9 @@ def run_on_ranks(tiny_backbone: Callable[[str], Path]) -> Callable[..., None]:
     its own: where a rank hangs, all are killed and the test fails.
     """
 
-    def run(script: str, folder: Path, *, ranks: Sequence[int] = (1, 2), fails: bool = False) -> None:
+    def run(
+        script: str, folder: Path, *, ranks: Sequence[int] = (1, 2), fails: bool = False
+    ) -> None:
         (folder / "script.py").write_text(script)
         for count in ranks:
             words = [sys.executable, "script.py", str(tiny_backbone("bert")), str(count)]
