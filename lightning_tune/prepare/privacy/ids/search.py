@@ -1,0 +1,78 @@
+"""The search for the identity numbers of all countries, at once: by shape, then by check digit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lightning_tune.prepare.privacy.cues import cued
+from lightning_tune.prepare.privacy.ids.brazil import CPF
+from lightning_tune.prepare.privacy.ids.britain import NINO
+from lightning_tune.prepare.privacy.ids.canada import SIN
+from lightning_tune.prepare.privacy.ids.china import RESIDENT_ID, RESIDENT_ID_1984
+from lightning_tune.prepare.privacy.ids.france import NIR
+from lightning_tune.prepare.privacy.ids.germany import STEUER_ID
+from lightning_tune.prepare.privacy.ids.hong_kong import HKID
+from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT, Identifier, shape_pattern
+from lightning_tune.prepare.privacy.ids.india import AADHAAR
+from lightning_tune.prepare.privacy.ids.italy import CODICE_FISCALE
+from lightning_tune.prepare.privacy.ids.korea import RRN
+from lightning_tune.prepare.privacy.ids.netherlands import BSN
+from lightning_tune.prepare.privacy.ids.poland import PESEL
+from lightning_tune.prepare.privacy.ids.spain import DNI, NIE
+from lightning_tune.prepare.privacy.ids.sweden import PERSONNUMMER
+from lightning_tune.prepare.privacy.ids.taiwan import TAIWAN_ID
+from lightning_tune.prepare.privacy.ids.usa import SSN, SSN_BARE
+from lightning_tune.prepare.privacy.spans import Found
+
+IDENTIFIERS = (
+    SSN,
+    SSN_BARE,
+    NINO,
+    RESIDENT_ID,
+    RESIDENT_ID_1984,
+    AADHAAR,
+    BSN,
+    CODICE_FISCALE,
+    CPF,
+    DNI,
+    HKID,
+    NIE,
+    NIR,
+    PERSONNUMMER,
+    PESEL,
+    RRN,
+    SIN,
+    STEUER_ID,
+    TAIWAN_ID,
+)
+_REACH = 32
+
+_OWNERS: dict[str, list[Identifier]] = {}
+for _identifier in IDENTIFIERS:
+    for _shape in _identifier.shapes:
+        _OWNERS.setdefault(_shape, []).append(_identifier)
+_SHAPES = sorted(_OWNERS)
+# One group a shape. The text is not consumed: a number that fails may hold the head of another.
+_ANY = re.compile(
+    r"(?<![0-9])(?<![0-9]\.)(?:(?=[0-9])|(?<![A-Za-z])(?=[A-Za-z]))"
+    rf"(?=(?:{'|'.join(f'({shape_pattern(shape)})' for shape in _SHAPES)}))"
+)
+
+
+def national_ids(text: str) -> Iterator[Found]:
+    """Find identity numbers.
+
+    >>> list(national_ids("SSN 219-09-9999, id 11010519491231002X, not 11010519491231003X"))
+    [(4, 15), (20, 38)]
+    """
+    for match in _ANY.finditer(text):
+        group = match.lastindex or 0
+        code = match[group].translate(NOT_COMPACT).upper()
+        start, end = match.span(group)
+        for identifier in _OWNERS[_SHAPES[group - 1]]:
+            if identifier.valid(code) and (
+                identifier.cue is None or cued(text, start, identifier.cue, _REACH)
+            ):
+                yield start, end
+                break

@@ -1,0 +1,61 @@
+"""Phone numbers, by the forms that people write; any form where the words before say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lightning_tune.prepare.privacy.cues import cue, cued
+from lightning_tune.prepare.privacy.spans import Found
+
+_GAP = r"[ .\-/]"
+_FORMS = (
+    # +44 (0)1632 960123, 0049 30 1234567
+    rf"(?:\+|00)[ ]?[1-9](?:{_GAP}{{0,2}}+(?:\([0-9]{{1,5}}\)|[0-9]))" + "{6,15}+",
+    # (555) 123-4567
+    rf"\([0-9]{{2,5}}\){_GAP}{{0,2}}+[0-9]{{2,8}}+(?:{_GAP}[0-9]{{2,5}}+){{0,4}}+",
+    # 1-555-123-4567, 555.123.4567, 5551234567, 8 (123) 456-78-90
+    rf"(?:[178]{_GAP}?)?\(?[2-9][0-9]{{2}}\)?(?:{_GAP}{{1,2}}[0-9]{{3}}{_GAP}"
+    rf"(?:[0-9]{{4}}|[0-9]{{2}}{_GAP}[0-9]{{2}})|[2-9][0-9]{{6}})",
+    # 01632 960123, 01 23 45 67 89, 010-62345678, 01632960123
+    rf"0[0-9]{{1,5}}+(?:{_GAP}[0-9]{{2,8}}+){{1,5}}+|0[0-9]{{8,11}}",
+    # 138 0013 8000, 86-13800138000
+    rf"(?:86{_GAP}?)?1[3-9][0-9]{_GAP}?[0-9]{{4}}{_GAP}?[0-9]{{4}}",
+    # 712 345 678, 06-12345678 without its 0, 11 1234-5678
+    rf"[6-9][0-9]{{2}}{_GAP}[0-9]{{3}}{_GAP}[0-9]{{3}}|[1-9][0-9]{_GAP}[0-9]{{4}}-[0-9]{{4}}"
+    rf"|[6-9][0-9]{{9}}",
+)
+_FORM = re.compile(
+    rf"(?<![0-9])(?<![0-9][.,])(?:{'|'.join(_FORMS)})(?![0-9])"
+    r"(?:[ ]?(?:x|ext\.?|#)[ ]?[0-9]{1,6})?+",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![0-9])[+(]{0,2}+[0-9](?:[ .\-/()]{0,3}+[0-9])++")
+_CUES = cue(
+    r"\b(?:tel|phone|mobile|cell|call|text|fax|whatsapp|ring|dial|contact|telefon|telefono|"
+    r"teléfono|téléphone|telefone|móvil|handy|mobil|portable|celular|телефон|тел)\w{0,8}\b",
+    "电话|手机|致电|联系方式|联系我|拨打|座机|传真|热线|電話|携帯|전화|휴대폰",
+)
+_REACH = 24
+_FEWEST, _MOST = 7, 15  # digits; the most by ITU-T E.164
+_DATE = re.compile(r"[0-9]{1,2}[.\-/][0-9]{1,2}[.\-/](?:19|20)[0-9]{2}|(?:19|20)[0-9]{2}[.\-/][01]")
+
+
+def phones(text: str) -> Iterator[Found]:
+    """Find phone numbers.
+
+    >>> list(phones("(555) 123-4567 or +44 1632 960123; order 123456, born 01-02-1990 1030"))
+    [(0, 14), (18, 33)]
+    """
+    for match in _FORM.finditer(text):
+        if _plausible(match[0]):
+            yield match.span()
+    if _CUES.search(text):
+        for match in _NUMBER.finditer(text):
+            if cued(text, match.start(), _CUES, _REACH) and _plausible(match[0]):
+                yield match.span()
+
+
+def _plausible(written: str) -> bool:
+    digits = sum(map(str.isdigit, written))
+    return _FEWEST <= digits <= _MOST + 6 and not _DATE.match(written)

@@ -1,0 +1,49 @@
+"""Where something was found: from, to, and what; never the text itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+Found = tuple[int, int]
+"""First character and the one behind the last."""
+
+Find = Callable[[str], Iterator[Found]]
+"""A detector: yields what it finds in a text, in time that grows with its length."""
+
+
+class Span(NamedTuple):
+    """A stretch of text of one kind.
+
+    Args:
+        start: First character.
+        end: The one behind the last.
+        kind: What it is.
+    """
+
+    start: int
+    end: int
+    kind: str
+
+
+def merged(spans: Iterable[Span], kinds: Sequence[str]) -> list[Span]:
+    """Join spans that overlap, so that all that any detector found goes.
+
+    Args:
+        spans: In any order.
+        kinds: All kinds; the earlier of two names the whole.
+
+    Returns:
+        In the order of the text.
+
+    >>> merged([Span(4, 9, "phone"), Span(0, 6, "iban")], ["iban", "phone"])
+    [Span(start=0, end=9, kind='iban')]
+    """
+    joined: list[Span] = []
+    for span in sorted(spans):
+        if joined and span.start < joined[-1].end:
+            last = joined.pop()
+            kind = min(last.kind, span.kind, key=kinds.index)
+            span = Span(last.start, max(last.end, span.end), kind)
+        joined.append(span)
+    return joined
