@@ -1,4 +1,4 @@
-"""MinHash and its bands: texts that share shingles get equal keys, the likelier the more they share.
+"""MinHash and its bands: the more shingles texts share, the likelier they get equal keys.
 
 On the resemblance and containment of documents (Broder 1997),
 https://doi.org/10.1109/SEQUEN.1997.666900; bands as in Mining of Massive Datasets, chapter 3,

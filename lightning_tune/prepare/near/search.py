@@ -62,9 +62,9 @@ def near_duplicates(
 
 
 def plain_text(text: str, characters: int) -> str:
-    """Return what of a text is compared: no case, single spaces, a bounded length.
+    r"""Return what of a text is compared: no case, single spaces, a bounded length.
 
-    >>> plain_text("  Hello\\n WORLD ", 7)
+    >>> plain_text("  Hello\n WORLD ", 7)
     'hello w'
     """
     return " ".join(text[: 2 * characters].casefold().split())[:characters]

@@ -1,4 +1,4 @@
-"""Street addresses in European languages, as far as rules can: a street's word, a name, a number."""
+"""Street addresses in European languages, as far as rules can: a word for streets, a number."""
 
 from __future__ import annotations
 

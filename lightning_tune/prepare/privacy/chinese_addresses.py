@@ -12,7 +12,7 @@ _INSIDE = r"(?:[0-9A-Za-z一二三四五六七八九十\-]{1,5}[ ]?(?:号楼|单
 # The part that tells an address; what stands before it is taken along by `_start`.
 _HOUSE = re.compile(
     rf"(?:路|街|大道|道|巷|弄|胡同|里|村|镇|区|苑|园|城)[ ]?[0-9A-Za-z]{{1,5}}(?:[\-之][0-9]{{1,4}})?"
-    rf"[ ]?(?:号|號|弄|座|栋|幢)(?![码线])[ ]?{_INSIDE}{{0,4}}+"
+    rf"[ ]?(?:号楼|号|號|弄|座|栋|幢)(?![码线])[ ]?{_INSIDE}{{0,4}}+"
     rf"|[0-9]{{1,3}}[ ]?(?:栋|幢|号楼)[ ]?{_INSIDE}{{1,3}}+"
 )
 _OUTSIDE = re.compile("[在于住到是址至往去离从和与及的了]")

@@ -15,9 +15,9 @@ def cue(*words: str) -> re.Pattern[str]:
 
 
 def cued(text: str, start: int, words: re.Pattern[str], reach: int) -> bool:
-    """Return whether one of the words ends in the `reach` characters before a place.
+    r"""Return whether one of the words ends in the `reach` characters before a place.
 
-    >>> cued("my ssn is 5", 10, cue(r"\\bssn\\b"), 10)
+    >>> cued("my ssn is 5", 10, cue(r"\bssn\b"), 10)
     True
     """
     return words.search(text, max(0, start - reach), start) is not None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 
+_WIDE = string.ascii_letters + string.digits + "@.-+/()#_:&=%"  # not what ends a sentence
 _ZEROS = "\u0660\u06f0\u0966\u09e6\u0e50"  # Arabic, Persian, Devanagari, Bengali, Thai
 _SPACES = (
     "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u3000"
@@ -12,7 +14,7 @@ _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63"
 
 
 def _table() -> Mapping[int, int]:
-    table = {0xFF00 + code: 0x20 + code for code in range(1, 0x5F)}  # full width
+    table = {0xFEE0 + ord(char): ord(char) for char in _WIDE}
     table |= {ord(zero) + digit: ord("0") + digit for zero in _ZEROS for digit in range(10)}
     table |= dict.fromkeys(map(ord, _SPACES), ord(" "))
     table |= dict.fromkeys(map(ord, _DASHES), ord("-"))

@@ -275,16 +275,21 @@ def seconds(detector, text):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_time_grows_with_the_text_and_no_faster(name):
-    short, long = plain(hostile(name, 1 << 14)), plain(hostile(name, 1 << 17))
+    short, long = plain(hostile(name, 1 << 12)), plain(hostile(name, 1 << 16))
     for detector in DETECTORS:
-        took = min(seconds(detector, short) for _ in range(3))
-        if seconds(detector, long) > 3 * 8 * max(took, 5e-4):  # 64 were it quadratic
-            again = min(seconds(detector, long) for _ in range(3))
-            assert again <= 3 * 8 * max(took, 5e-4), detector
+        most = 3 * 16 * max(min(seconds(detector, short) for _ in range(3)), 2e-4)
+        # 256 times as long were it quadratic; the best of several, for other processes interfere.
+        assert any(seconds(detector, long) <= most for _ in range(5)), detector.kind
 
 
-def test_hostile_text_is_redacted_in_time_in_proportion():
-    redactor = Redactor(PrivacySettings())
-    for name in HOSTILE:
-        text = hostile(name, 1 << 16)
-        redactor([text])  # neither raises nor stalls: the whole table takes seconds
+@pytest.mark.parametrize("name", [name for name in HOSTILE if name.startswith("real")])
+def test_many_items_are_replaced_in_time_in_proportion(name):
+    redact = Redactor(PrivacySettings())
+
+    def took(size):
+        start = time.process_time()
+        assert redact([hostile(name, size)]).counts
+        return time.process_time() - start
+
+    most = 3 * 16 * max(min(took(1 << 12) for _ in range(3)), 2e-4)
+    assert any(took(1 << 16) <= most for _ in range(5))

@@ -146,13 +146,12 @@ def test_a_detector_that_fails_stops_the_run_and_shows_nothing(monkeypatch, caps
     broken = Detector("email", lambda text: True, fails)
     monkeypatch.setattr(redactor, "DETECTORS", (*DETECTORS, broken))
     with caplog.at_level(logging.DEBUG), pytest.raises(RunError) as caught:
-        Redactor(PrivacySettings())(["fine 1", "my secret is 219-09-9999"])
+        Redactor(PrivacySettings())([TEXT, "fine 1"])
     shown = "".join(traceback.format_exception(caught.value))
     chain = [caught.value, caught.value.__cause__, caught.value.__context__]
     out, err = capsys.readouterr()
     for text in (shown, repr(chain), out, err, caplog.text):
-        assert "219-09-9999" not in text
-        assert "secret is" not in text
+        assert not [item for item in ITEMS.values() if item in text]
     assert str(caught.value).startswith("the detector of email failed (ValueError) on text 0 of")
 
 

@@ -40,10 +40,10 @@ class Identifier:
 
 
 def shape_pattern(shape: str) -> str:
-    """Return a shape as a regular expression that does not end inside a longer number.
+    r"""Return a shape as a regular expression that does not end inside a longer number.
 
     >>> shape_pattern("99-A")
-    '[0-9][0-9][ \\\\-][A-Za-z](?![0-9A-Za-z])'
+    '[0-9][0-9][ \\-][A-Za-z](?![0-9A-Za-z])'
     """
     body = "".join(_PARTS.get(char, re.escape(char)) for char in shape)
     return body + ("(?![0-9])" if shape[-1] == "9" else "(?![0-9A-Za-z])")

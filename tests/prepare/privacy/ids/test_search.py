@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from faker import Faker
 
 from lightning_tune.prepare.privacy.ids import IDENTIFIERS, national_ids
+from lightning_tune.prepare.privacy.ids.china import RESIDENT_ID
+from lightning_tune.prepare.privacy.ids.france import NIR
 from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT
+from lightning_tune.prepare.privacy.ids.italy import CODICE_FISCALE
+from lightning_tune.prepare.privacy.ids.poland import PESEL
+from lightning_tune.prepare.privacy.ids.spain import DNI
+from lightning_tune.prepare.privacy.ids.sweden import PERSONNUMMER
 from lightning_tune.prepare.privacy.plain import plain
 
 # Published examples, or worked out by hand from the rule that each file cites.
@@ -98,6 +102,8 @@ def test_numbers_inside_longer_ones_are_left(code):
     assert code not in found(f"12{code}34")
 
 
+# Faker's Aadhaar numbers break Verhoeff's rule, its Korean ones have months 0, its British ones begin
+# with the ZZ of no one's: those are no such numbers.
 LOCALES = {
     "en_US": "ssn",
     "zh_CN": "ssn",
@@ -107,9 +113,7 @@ LOCALES = {
     "pl_PL": "pesel",
     "pt_BR": "cpf",
     "sv_SE": "ssn",
-    "ko_KR": "ssn",
     "en_CA": "ssn",
-    "en_IN": "aadhaar_id",
     "zh_TW": "ssn",
 }
 
@@ -123,18 +127,24 @@ def test_numbers_of_an_independent_generator_are_found(locale):
         assert found(f"id {code}, thanks") == [code]
 
 
-@pytest.mark.parametrize("locale", ["zh_CN", "fr_FR", "es_ES", "it_IT", "pl_PL", "pt_BR", "zh_TW"])
-def test_a_wrong_check_digit_is_noticed_in_nearly_all(locale):
+RULES = {  # those whose check digit notices each wrong digit
+    "zh_CN": RESIDENT_ID,
+    "fr_FR": NIR,
+    "es_ES": DNI,
+    "it_IT": CODICE_FISCALE,
+    "pl_PL": PESEL,
+    "sv_SE": PERSONNUMMER,
+}
+
+
+@pytest.mark.parametrize("locale", RULES)
+def test_a_wrong_digit_breaks_the_rule(locale):
     fake = Faker(locale)
     fake.seed_instance(2)
-    missed = 0
-    for _ in range(100):
-        code = str(getattr(fake, LOCALES[locale])())
-        at = re.search(r"[0-9]", code).start() + 2
-        while not code[at].isdigit():
-            at += 1
+    for number in range(100):
+        code = str(getattr(fake, LOCALES[locale])()).translate(NOT_COMPACT)
+        assert RULES[locale].valid(code)
+        places = [at for at, char in enumerate(code) if char.isdigit()]
+        at = places[number % len(places)]
         wrong = code[:at] + str((int(code[at]) + 1) % 10) + code[at + 1 :]
-        missed += wrong.translate(NOT_COMPACT) in {
-            each.translate(NOT_COMPACT) for each in found(wrong)
-        }
-    assert missed <= 3  # another country's rule may hold by chance
+        assert not RULES[locale].valid(wrong)
