@@ -4,8 +4,9 @@
 
 What is found: SST-2, BANKING77 and ChnSentiCorp, each cut down by brute force until no two texts
 are near duplicates; copies of a fifth of them, a share of whose characters is edited at random,
-stand between them in random order. Found is a copy that is in a cluster with its original; false is a text that is in one with any
-other. A copy that by brute force is no near duplicate any more does not count.
+stand between them in random order. Found is a copy that is in a cluster with its original; false
+is a text that is in one with any other. A copy that by brute force is no near duplicate any more
+does not count.
 
 What it takes: rows of about 20 words, put together from halves of SST-2 sentences, every twentieth
 a copy with 5 % of its characters edited; each run in a fresh process, with its peak memory (of
@@ -35,7 +36,7 @@ from lightning_tune.prepare.near.search import plain_text
 
 SETTINGS = NearSettings()
 RATES = (0.02, 0.05, 0.08)
-HAN = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过天去能对小多"
+HAN = "的一是了我不人在他有这个上们来到时大地为子中你说生国年着就那和要她出也得里后自以会家可下而过"
 
 
 def main() -> None:

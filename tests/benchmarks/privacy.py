@@ -71,6 +71,7 @@ STRUCTURED: dict[str, dict[str, Make]] = {
     ),
     "iban": dict.fromkeys(EUROPE, method("iban")),
     "card": dict.fromkeys(("en_US", "zh_CN"), method("credit_card_number")),
+    # Faker's Aadhaar, Korean and British numbers break the rules of these countries.
     "national_id": {
         "en_US": method("ssn"),
         "en_CA": method("ssn"),
@@ -82,8 +83,6 @@ STRUCTURED: dict[str, dict[str, Make]] = {
         "pl_PL": method("pesel"),
         "pt_BR": method("cpf"),
         "sv_SE": method("ssn"),
-        "ko_KR": method("ssn"),
-        "en_IN": method("aadhaar_id"),
     },
     "ip": {"en_US": method("ipv4"), "en_GB": method("ipv6"), "zh_CN": method("ipv4")},
     "url": {"en_US": url, "zh_CN": url},
@@ -175,8 +174,13 @@ def planted(
 def cut(source: random.Random, texts: list[str], chinese: bool) -> tuple[str, str]:
     """A sentence in two parts, with room for an item between."""
     text = source.choice(texts)
-    if chinese:
-        place = source.randrange(len(text) + 1)
+    if chinese:  # no spaces there, but no digit or Latin letter next to the item either
+        places = [
+            place
+            for place in range(len(text) + 1)
+            if not re.search("[0-9A-Za-z]", text[max(0, place - 1) : place + 1])
+        ]
+        place = source.choice(places)
         return text[:place], text[place:]
     words = text.split()
     place = source.randrange(len(words) + 1)

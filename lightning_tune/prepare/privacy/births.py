@@ -8,15 +8,12 @@ from collections.abc import Iterator
 from lightning_tune.prepare.privacy.cues import cue, cued
 from lightning_tune.prepare.privacy.spans import Found
 
-_MONTHS = frozenset(
-    "jan feb mar apr may jun jul aug sep oct nov dec "  # English, and much of the others
-    "mär mai okt dez "  # German
-    "jän fév avr jui aoû déc "  # Austrian, French
-    "ene abr ago dic "  # Spanish
-    "gen mag giu lug set ott "  # Italian
-    "fev out "  # Portuguese
-    "mrt mei "  # Dutch
-    "янв фев мар апр мая май июн июл авг сен окт ноя дек".split()
+_MONTHS = frozenset(  # their first three letters, in nine languages
+    """
+    jan feb mar apr may jun jul aug sep oct nov dec mär mai okt dez jän fév avr jui aoû déc ene abr
+    ago dic gen mag giu lug set ott fev out mrt mei янв фев мар апр мая май июн июл авг сен окт ноя
+    дек
+    """.split()
 )
 _DAY = r"[0-9]{1,2}(?:st|nd|rd|th|er|\.|º)?"
 _DATE = re.compile(
@@ -44,13 +41,17 @@ def births(text: str) -> Iterator[Found]:
     >>> list(births("DOB: 1990-05-12. Born on May 12, 1990. Ordered on 2020-05-12, 12 May 2020."))
     [(5, 15), (25, 37)]
     """
-    if not (_BEFORE.search(text) or _AFTER.search(text)):
+    dates = [
+        match for match in _DATE.finditer(text) if _is_month(match["first"] or match["second"])
+    ]
+    if not dates or not (_BEFORE.search(text) or _AFTER.search(text)):
         return
-    for match in _DATE.finditer(text):
-        month = match["first"] or match["second"]
-        if month is not None and month[:3].lower() not in _MONTHS:
-            continue
-        if cued(text, match.start(), _BEFORE, _REACH) or _AFTER.search(
-            text, match.end(), match.end() + _REACH_AFTER
+    for date in dates:
+        if cued(text, date.start(), _BEFORE, _REACH) or _AFTER.search(
+            text, date.end(), date.end() + _REACH_AFTER
         ):
-            yield match.span()
+            yield date.span()
+
+
+def _is_month(word: str | None) -> bool:
+    return word is None or word[:3].lower() in _MONTHS

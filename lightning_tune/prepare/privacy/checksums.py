@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 _DOUBLED = str.maketrans("0123456789", "0246813579")
@@ -63,27 +64,35 @@ def weighted(digits: str, weights: Sequence[int]) -> int:
     return sum(int(digit) * weight for digit, weight in zip(digits, weights, strict=False))
 
 
-_FIVES = [  # the dihedral group of order 10
-    "0123456789",
-    "1234067895",
-    "2340178956",
-    "3401289567",
-    "4012395678",
-    "5987604321",
-    "6598710432",
-    "7659821043",
-    "8765932104",
-    "9876543210",
+# The dihedral group of order 10: what becomes of each element with each other.
+_SUMS = [
+    [int(digit) for digit in row]
+    for row in (
+        "0123456789",
+        "1234067895",
+        "2340178956",
+        "3401289567",
+        "4012395678",
+        "5987604321",
+        "6598710432",
+        "7659821043",
+        "8765932104",
+        "9876543210",
+    )
 ]
-_TURNED = [  # powers of one permutation of the digits
-    "0123456789",
-    "1576283094",
-    "5803796142",
-    "8916043527",
-    "9453126870",
-    "4286573901",
-    "2793806415",
-    "7046913258",
+# Powers of one permutation of the digits, one a place from the right.
+_TURNS = [
+    {str(digit): int(turned) for digit, turned in enumerate(row)}
+    for row in (
+        "0123456789",
+        "1576283094",
+        "5803796142",
+        "8916043527",
+        "9453126870",
+        "4286573901",
+        "2793806415",
+        "7046913258",
+    )
 ]
 
 
@@ -94,6 +103,6 @@ def verhoeff(digits: str) -> bool:
     (True, False)
     """
     value = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(_FIVES[value][int(_TURNED[place % 8][int(digit)])])
+    for turn, digit in zip(itertools.cycle(_TURNS), reversed(digits), strict=False):
+        value = _SUMS[value][turn[digit]]
     return value == 0

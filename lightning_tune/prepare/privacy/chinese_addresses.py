@@ -8,7 +8,10 @@ from collections.abc import Iterator
 from lightning_tune.prepare.privacy.spans import Found
 
 _HAN = "\u4e00-\u9fff"
-_INSIDE = r"(?:[0-9A-Za-z一二三四五六七八九十\-]{1,5}[ ]?(?:号楼|单元|栋|幢|座|楼|层|室|號|号|户))"
+_INSIDE = (
+    r"(?:[0-9A-Za-z一二三四五六七八九十\-]{1,5}[ ]?"
+    r"(?:号楼|单元|栋|幢|座|楼|层|室|號|号|户))"
+)
 # The part that tells an address; what stands before it is taken along by `_start`.
 _HOUSE = re.compile(
     rf"(?:路|街|大道|道|巷|弄|胡同|里|村|镇|区|苑|园|城)[ ]?[0-9A-Za-z]{{1,5}}(?:[\-之][0-9]{{1,4}})?"

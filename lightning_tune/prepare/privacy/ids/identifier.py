@@ -7,17 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-_PARTS = {
-    "9": "[0-9]",
-    "A": "[A-Za-z]",
-    "X": "[0-9Xx]",
-    "*": "[0-9A-Za-z]",
-    "-": r"[ \-]",
-    " ": "[ ]",
-    "?": "?",
-    "+": r"[+\-]",
-}
 NOT_COMPACT = str.maketrans("", "", " -.+/()")
+"""For str.translate: drops what separates the parts of a number."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +28,6 @@ class Identifier:
     shapes: tuple[str, ...]
     valid: Callable[[str], bool]
     cue: re.Pattern[str] | None = None
-
-
-def shape_pattern(shape: str) -> str:
-    r"""Return a shape as a regular expression that does not end inside a longer number.
-
-    >>> shape_pattern("99-A")
-    '[0-9][0-9][ \\-][A-Za-z](?![0-9A-Za-z])'
-    """
-    body = "".join(_PARTS.get(char, re.escape(char)) for char in shape)
-    return body + ("(?![0-9])" if shape[-1] == "9" else "(?![0-9A-Za-z])")
 
 
 def is_date(year: int, month: int, day: int) -> bool:

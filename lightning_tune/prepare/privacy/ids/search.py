@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from lightning_tune.prepare.privacy.cues import cued
@@ -13,12 +12,13 @@ from lightning_tune.prepare.privacy.ids.china import RESIDENT_ID, RESIDENT_ID_19
 from lightning_tune.prepare.privacy.ids.france import NIR
 from lightning_tune.prepare.privacy.ids.germany import STEUER_ID
 from lightning_tune.prepare.privacy.ids.hong_kong import HKID
-from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT, Identifier, shape_pattern
+from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT, Identifier
 from lightning_tune.prepare.privacy.ids.india import AADHAAR
 from lightning_tune.prepare.privacy.ids.italy import CODICE_FISCALE
 from lightning_tune.prepare.privacy.ids.korea import RRN
 from lightning_tune.prepare.privacy.ids.netherlands import BSN
 from lightning_tune.prepare.privacy.ids.poland import PESEL
+from lightning_tune.prepare.privacy.ids.shapes import any_shape
 from lightning_tune.prepare.privacy.ids.spain import DNI, NIE
 from lightning_tune.prepare.privacy.ids.sweden import PERSONNUMMER
 from lightning_tune.prepare.privacy.ids.taiwan import TAIWAN_ID
@@ -52,12 +52,7 @@ _OWNERS: dict[str, list[Identifier]] = {}
 for _identifier in IDENTIFIERS:
     for _shape in _identifier.shapes:
         _OWNERS.setdefault(_shape, []).append(_identifier)
-_SHAPES = sorted(_OWNERS)
-# One group a shape. The text is not consumed: a number that fails may hold the head of another.
-_ANY = re.compile(
-    r"(?<![0-9])(?<![0-9]\.)(?:(?=[0-9])|(?<![A-Za-z])(?=[A-Za-z]))"
-    rf"(?=(?:{'|'.join(f'({shape_pattern(shape)})' for shape in _SHAPES)}))"
-)
+_ANY, _SHAPES = any_shape(_OWNERS)
 
 
 def national_ids(text: str) -> Iterator[Found]:
@@ -68,8 +63,8 @@ def national_ids(text: str) -> Iterator[Found]:
     """
     for match in _ANY.finditer(text):
         group = match.lastindex or 0
-        code = match[group].translate(NOT_COMPACT).upper()
-        start, end = match.span(group)
+        start, end = match.start(), match.end(group)
+        code = text[start:end].translate(NOT_COMPACT).upper()
         for identifier in _OWNERS[_SHAPES[group - 1]]:
             if identifier.valid(code) and (
                 identifier.cue is None or cued(text, start, identifier.cue, _REACH)

@@ -102,8 +102,8 @@ def test_numbers_inside_longer_ones_are_left(code):
     assert code not in found(f"12{code}34")
 
 
-# Faker's Aadhaar numbers break Verhoeff's rule, its Korean ones have months 0, its British ones begin
-# with the ZZ of no one's: those are no such numbers.
+# Faker's Aadhaar numbers break Verhoeff's rule, its Korean ones have months 0, its British ones
+# begin with ZZ, which nobody has: those are no such numbers.
 LOCALES = {
     "en_US": "ssn",
     "zh_CN": "ssn",
