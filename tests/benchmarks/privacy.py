@@ -102,13 +102,14 @@ def main() -> None:
     )
     parser.add_argument("--clean", type=int, default=10_000, help="sentences for false alarms")
     parser.add_argument("--rows", type=int, default=200_000, help="rows of the speed test")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--show", action="store_true", help="print what is missed and touched")
     args = parser.parse_args()
     english, chinese = sentences(args.data)
     redact = Redactor(PrivacySettings())
     untouched = [quiet(redact, english), quiet(redact, chinese)]
-    planted(redact, STRUCTURED, untouched, args.items, args.show)
-    planted(redact, ADDRESSES, untouched, args.items // 4, args.show)
+    planted(redact, STRUCTURED, untouched, args.items, args.show, args.seed)
+    planted(redact, ADDRESSES, untouched, args.items // 4, args.show, args.seed)
     false_alarms(redact, [*english, *chinese], args.clean, args.show)
     hostile(redact)
     speed(redact, [*english, *chinese], args.rows)
@@ -135,13 +136,14 @@ def planted(
     untouched: list[list[str]],
     items: int,
     show: bool,
+    seed: int,
 ) -> None:
     """Print the share of planted items that are found, by kind and locale."""
-    source = random.Random(0)
+    source = random.Random(seed)
     pairs = [(kind, locale) for kind, makers in kinds.items() for locale in makers]
     fakes = {locale: Faker(locale) for _, locale in pairs}
     for locale, fake in fakes.items():
-        fake.seed_instance(locale)
+        fake.seed_instance(f"{locale} {seed}")
     hits: dict[tuple[str, str], list[bool]] = defaultdict(list)
     named: Counter[str] = Counter()
     for number in range(items):
@@ -218,25 +220,30 @@ def hostile(redact: Redactor) -> None:
     spec.loader.exec_module(tests)
     took = {}
     for name, piece in tests.HOSTILE.items():
-        text = (piece * (1 << 16))[: (1 << 16) // len(piece[0].encode())]
+        text = (piece * (1 << 16)).encode()[: 1 << 16].decode(errors="ignore")
         redact([text])
         runs = []
         for _ in range(5):
-            start = time.perf_counter()
+            start = time.process_time()
             redact([text])
-            runs.append(time.perf_counter() - start)
+            runs.append(time.process_time() - start)
         took[name] = 1000 * min(runs)
     worst = sorted(took, key=took.__getitem__, reverse=True)[:8]
-    print("64 KB of hostile text, ms: " + ", ".join(f"{name} {took[name]:.1f}" for name in worst))
+    print(
+        "64 KB of hostile text, CPU ms: " + ", ".join(f"{name} {took[name]:.1f}" for name in worst)
+    )
 
 
 def speed(redact: Redactor, texts: list[str], rows: int) -> None:
     """Print rows a second on one process."""
     many = (texts * (rows // len(texts) + 1))[:rows]
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     redact(many)
-    seconds = time.perf_counter() - start
-    print(f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s on one process")
+    seconds, busy = time.perf_counter() - start, time.process_time() - busy
+    print(
+        f"{rows:,} rows in {seconds:.1f} s: {rows / seconds:,.0f} rows/s on one process, "
+        f"{rows / busy:,.0f} a CPU second"
+    )
 
 
 if __name__ == "__main__":

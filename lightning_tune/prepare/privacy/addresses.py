@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from lightning_tune.prepare.privacy.spans import Found
 from lightning_tune.prepare.privacy.street_words import ALONE, BEFORE, BEHIND, ENDINGS
 
-_BEFORE = "|".join(BEFORE)
+_BEFORE = "|".join(map(re.escape, BEFORE))
 _LITTLE = (
     r"(?:(?:de|du|des|la|las|le|les|los|el|do|da|dos|das|del|della|dei|di|van|l'|d'|d’|l’)[ ]?)"
 )
@@ -16,7 +16,8 @@ _NAME = r"[^\W\d_a-z][\w.\-'’]{0,24}"
 _NAMES = rf"{_LITTLE}{{0,3}}{_NAME}(?:[ ]{_LITTLE}?{_NAME}){{0,3}}"
 
 _NUMBER = re.compile(
-    r"(?<![\w.,])[0-9]{1,6}[A-Za-z]?(?:[\-/][0-9]{1,5}[A-Za-z]?)?(?:[ ](?:bis|ter|quater))?,?[ ]"
+    r"(?<![\w.,])(?:(?:Flat|Studio|Apartment|Apt\.?|Unit|Suite)[ ])?"
+    r"[0-9]{1,6}[A-Za-z]?(?:[\-/][0-9]{1,5}[A-Za-z]?)?(?:[ ](?:bis|ter|quater))?,?[ \n]"
     r"(?=[^\W\d_])"
 )
 _WORDS = re.compile(r"[^\W\d_][\w\-'’]{0,24}+(?:\.?[ ][^\W\d_][\w\-'’]{0,24}+){1,5}+")
@@ -27,13 +28,15 @@ _REST = re.compile(
     r"(?:-[0-9]{4})?)?+"
 )
 _STREET_FIRST = re.compile(
-    rf"(?<!\w)(?=[^\W\d_])(?i:{_BEFORE}|c/)\.?[ ]{_NAMES},?[ ](?:n[.º°]?[ ]?)?[0-9]{{1,5}}(?!\w)"
-    r"(?:,?[ ]?(?:Appartamento|Piso|Puerta|Apt\.?|piano)[ ]\w{1,4})?+"
+    rf"(?<!\w)(?=[^\W\d_])(?i:{_BEFORE}|c/)\.?[ ]{_NAMES}"
+    r",?[ ](?:n[.º°]?[ ]?)?[0-9]{1,5}(?:/[0-9]{1,4})?(?!\w)"
+    r"(?:,?[ ]?(?i:Appartamento|Piso|Puerta|Apt\.?|piano)[ ]\w{1,4})?+"
 )
 _GERMANIC = re.compile(
     r"(?<![\w.\-])[^\W\d_a-z]"
     rf"(?P<street>[\w.\-]{{3,40}}+|[\w.\-]{{1,30}}+[ ](?i:{'|'.join(ALONE)}))"
-    r"[ ][0-9]{1,4}(?:[ ]?[a-zA-Z])?(?!\w)(?:,?[ \n][0-9]{5}[ ][^\W\d_a-z][\w\-]{1,30})?+"
+    r"[ ][0-9]{1,4}(?:[ ]?[a-zA-Z])?(?:[/\-][0-9]{1,4})?(?!\w)"
+    r"(?:,?[ \n][0-9]{5}[ ][^\W\d_a-z][\w\-]{1,30})?+"
 )
 _BOX = re.compile(
     r"(?<!\w)(?:P\.?[ ]?O\.?[ ]?Box[ ][0-9]{1,6}"

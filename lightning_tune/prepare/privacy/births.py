@@ -13,7 +13,7 @@ _MONTHS = frozenset(  # their first three letters, in nine languages
     jan feb mar apr may jun jul aug sep oct nov dec mär mai okt dez jän fév avr jui aoû déc ene abr
     ago dic gen mag giu lug set ott fev out mrt mei янв фев мар апр мая май июн июл авг сен окт ноя
     дек
-    """.split()
+    """.split()  # noqa: SIM905
 )
 _DAY = r"[0-9]{1,2}(?:st|nd|rd|th|er|\.|º)?"
 _DATE = re.compile(

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 
 from lightning_tune.prepare.privacy.spans import Found
 
-_HAN = "\u4e00-\u9fff"
 _INSIDE = (
     r"(?:[0-9A-Za-z一二三四五六七八九十\-]{1,5}[ ]?"
     r"(?:号楼|单元|栋|幢|座|楼|层|室|號|号|户))"
 )
 # The part that tells an address; what stands before it is taken along by `_start`.
 _HOUSE = re.compile(
-    rf"(?:路|街|大道|道|巷|弄|胡同|里|村|镇|区|苑|园|城)[ ]?[0-9A-Za-z]{{1,5}}(?:[\-之][0-9]{{1,4}})?"
-    rf"[ ]?(?:号楼|号|號|弄|座|栋|幢)(?![码线])[ ]?{_INSIDE}{{0,4}}+"
+    r"(?:路|街|大道|道|巷|弄|胡同|里|村|镇|区|苑|园|城)[ ]?[0-9A-Za-z]{1,5}"
+    rf"(?:[\-之][0-9]{{1,4}})?[ ]?(?:号楼|号|號|弄|座|栋|幢)(?![码线])[ ]?{_INSIDE}{{0,4}}+"
     rf"|[0-9]{{1,3}}[ ]?(?:栋|幢|号楼)[ ]?{_INSIDE}{{1,3}}+"
 )
-_OUTSIDE = re.compile("[在于住到是址至往去离从和与及的了]")
+_OUTSIDE = frozenset("在于住到是址至往去离从和与及的了")
 _REACH = 24
 
 
@@ -40,7 +39,7 @@ def _start(text: str, house: int) -> int:
     start = house
     for place in range(house - 1, max(-1, house - 1 - _REACH), -1):
         char = text[place]
-        if not "\u4e00" <= char <= "\u9fff" or _OUTSIDE.match(char):
+        if not "\u4e00" <= char <= "\u9fff" or char in _OUTSIDE:
             break
         start = place
     return start

@@ -21,7 +21,7 @@ BEHIND = frozenset(
     sq station stravenue stream street streets st summit terrace ter throughway trace track
     trafficway trail trl tunnel turnpike underpass union unions valley valleys via viaduct view
     views village villages ville vista walk walks wall way ways well wells wharf wynd
-    """.split()
+    """.split()  # noqa: SIM905
 )
 """English: Oak Street."""
 
@@ -30,13 +30,14 @@ BEFORE = """
     plaza paseo carrer ronda camino rambla glorieta cañada cuesta pasaje vial acceso callejón via
     viale piazza corso vicolo largo borgo strada contrada stretto incrocio canale rotonda rua
     travessa praça praia alameda estrada rodovia viela morro vila vereda setor trecho núcleo
+    pasadizo urbanización ulica ul. aleja al. plac
 """.split()  # noqa: SIM905 - as a list it is a page long
-"""French, Spanish, Italian, Portuguese: rue de la Paix."""
+"""French, Spanish, Italian, Portuguese, Polish: rue de la Paix."""
 
 ENDINGS = (
     *("straße", "strasse", "str.", "weg", "allee", "platz", "gasse", "ring", "damm", "ufer"),
     *("steig", "straat", "laan", "plein", "gracht", "kade", "dreef", "singel", "hof", "pad"),
-    *("gatan", "vägen", "veien", "gata"),
+    *("baan", "steeg", "gatan", "vägen", "veien", "gata"),
 )
 """German, Dutch, Scandinavian: Hauptstraße."""
 

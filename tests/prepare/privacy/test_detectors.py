@@ -154,7 +154,7 @@ def test_a_number_that_fails_does_not_hide_the_next():
     ],
 )
 def test_a_word_before_makes_a_short_number_a_phone(text):
-    (number,) = found(phones, text)
+    (number,) = set(found(phones, text))
     assert sum(map(str.isdigit, number)) >= 7
 
 
