@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
@@ -23,7 +21,7 @@ def allowed_edits(longer: NDArray[np.int64], similarity: float) -> NDArray[np.in
 
 
 def are_near(
-    texts: Sequence[str],
+    texts: NDArray[np.object_],
     lengths: NDArray[np.int64],
     pairs: tuple[NDArray[np.intp], NDArray[np.intp]],
     *,
@@ -33,7 +31,7 @@ def are_near(
     """Return which pairs are near duplicates.
 
     Args:
-        texts: All texts.
+        texts: All texts, [texts].
         lengths: Their characters, [texts].
         pairs: Positions of the texts to compare, two arrays [pairs].
         similarity: Share of the longer text's characters that needs no edit.
@@ -50,8 +48,8 @@ def are_near(
     for start in range(0, len(possible), _AT_ONCE):
         some = possible[start : start + _AT_ONCE]
         scores = cpdist(
-            [texts[row] for row in left[some]],
-            [texts[row] for row in right[some]],
+            texts[left[some]].tolist(),
+            texts[right[some]].tolist(),
             scorer=Levenshtein.normalized_similarity,
             score_cutoff=similarity - _SLACK,
             dtype=np.float64,

@@ -44,6 +44,7 @@ def near_duplicates(
     """
     plain, first, inverse = _distinct(texts, settings.characters)
     clusters = Clusters(len(plain))
+    compared = np.array([*plain, None], object)[:-1]  # None keeps numpy from reading into texts
     lengths = np.fromiter(map(len, plain), np.int64, len(plain))
     keys = _keys(plain, settings, processes)
     for band, band_of_keys in enumerate(keys):
@@ -51,7 +52,7 @@ def near_duplicates(
             new = clusters.apart(left, right)
             left, right = left[new], right[new]
             near = are_near(
-                plain,
+                compared,
                 lengths,
                 (left, right),
                 similarity=settings.similarity,

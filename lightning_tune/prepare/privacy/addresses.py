@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from lightning_tune.prepare.privacy.spans import Found
 from lightning_tune.prepare.privacy.street_words import ALONE, BEFORE, BEHIND, ENDINGS
 
+_FIRST = (*BEFORE, "c/")
 _BEFORE = "|".join(map(re.escape, BEFORE))
 _LITTLE = (
     r"(?:(?:de|du|des|la|las|le|les|los|el|do|da|dos|das|del|della|dei|di|van|l'|d'|d’|l’)[ ]?)"
 )
-_NAME = r"[^\W\d_a-z][\w.\-'’]{0,24}"
+_CAPITAL = "A-Z\u00c0-\u00de\u0100-\u017f"  # and some small letters of Latin Extended-A
+_NAME = rf"[{_CAPITAL}][\w.\-'’]{{0,24}}"
 _NAMES = rf"{_LITTLE}{{0,3}}{_NAME}(?:[ ]{_LITTLE}?{_NAME}){{0,3}}"
 
+# Patterns begin with a set of characters and look behind it: that is how re skips the rest fast.
 _NUMBER = re.compile(
-    r"(?<![\w.,])(?:(?:Flat|Studio|Apartment|Apt\.?|Unit|Suite)[ ])?"
-    r"[0-9]{1,6}[A-Za-z]?(?:[\-/][0-9]{1,5}[A-Za-z]?)?(?:[ ](?:bis|ter|quater))?,?[ \n]"
-    r"(?=[^\W\d_])"
+    r"[0-9](?<![\w.,][0-9])[0-9]{0,5}[A-Za-z]?(?:[\-/][0-9]{1,5}[A-Za-z]?)?"
+    r"(?:[ ](?:bis|ter|quater))?,?[ \n](?=[^\W\d_])"
 )
+_UNIT_BEFORE = re.compile(r"(?<!\w)(?:Flat|Studio|Apartment|Apt\.?|Unit|Suite)[ ]\Z")
 _WORDS = re.compile(r"[^\W\d_][\w\-'’]{0,24}+(?:\.?[ ][^\W\d_][\w\-'’]{0,24}+){1,5}+")
 _STREET = re.compile(rf"(?i:{_BEFORE})[ ]{_NAMES}")
 _REST = re.compile(
@@ -33,18 +36,20 @@ _STREET_FIRST = re.compile(
     r"(?:,?[ ]?(?i:Appartamento|Piso|Puerta|Apt\.?|piano)[ ]\w{1,4})?+"
 )
 _GERMANIC = re.compile(
-    r"(?<![\w.\-])[^\W\d_a-z]"
+    rf"[{_CAPITAL}](?<![\w.\-][{_CAPITAL}])"
     rf"(?P<street>[\w.\-]{{3,40}}+|[\w.\-]{{1,30}}+[ ](?i:{'|'.join(ALONE)}))"
     r"[ ][0-9]{1,4}(?:[ ]?[a-zA-Z])?(?:[/\-][0-9]{1,4})?(?!\w)"
-    r"(?:,?[ \n][0-9]{5}[ ][^\W\d_a-z][\w\-]{1,30})?+"
+    rf"(?:,?[ \n][0-9]{{5}}[ ][{_CAPITAL}][\w\-]{{1,30}})?+"
 )
 _BOX = re.compile(
-    r"(?<!\w)(?:P\.?[ ]?O\.?[ ]?Box[ ][0-9]{1,6}"
-    r"|(?:PSC|Unit|USNV|USNS|USS|USCGC)[ ][\w, ]{1,40}[ \n][AFD]PO[ ]A[AEP][ ][0-9]{5})(?!\w)"
+    r"[PU](?<!\w[PU])(?:\.?[ ]?O\.?[ ]?Box[ ][0-9]{1,6}"
+    r"|(?:SC|nit|SNV|SNS|SS|SCGC)[ ][\w, ]{1,40}[ \n][AFD]PO[ ]A[AEP][ ][0-9]{5})(?!\w)"
 )
 _POSTCODE = re.compile(  # British
-    r"(?<![0-9A-Za-z])[A-PR-UWYZ][A-HK-Y]?[0-9][0-9A-HJKPSTUW]?[ ][0-9][ABD-HJLNP-UW-Z]{2}(?!\w)"
+    r"[A-PR-UWYZ](?<![0-9A-Za-z][A-Z])[A-HK-Y]?[0-9][0-9A-HJKPSTUW]?[ ][0-9][ABD-HJLNP-UW-Z]{2}"
+    r"(?!\w)"
 )
+_MAY_BE = re.compile(f"[{_CAPITAL}]")
 
 
 def addresses(text: str) -> Iterator[Found]:
@@ -54,11 +59,18 @@ def addresses(text: str) -> Iterator[Found]:
     >>> [text[start:end] for start, end in addresses(text)]
     ['12 Oak Street, Apt 4', '3, rue de la Paix', 'Via Roma 7', 'Hauptstraße 5a']
     """
+    if not _MAY_BE.search(text):
+        return
     for number in _NUMBER.finditer(text):
         end = _street_end(text, number.end())
         if end is not None:
-            yield number.start(), end
-    for pattern in (_STREET_FIRST, _BOX, _POSTCODE):
+            unit = _UNIT_BEFORE.search(text[max(0, number.start() - 12) : number.start()])
+            yield number.start() - (0 if unit is None else len(unit[0])), end
+    lowered = text.lower()
+    patterns = [_BOX, _POSTCODE]
+    if any(word in lowered for word in _FIRST):
+        patterns.append(_STREET_FIRST)
+    for pattern in patterns:
         for match in pattern.finditer(text):
             yield match.span()
     for match in _GERMANIC.finditer(text):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Mapping
 
@@ -23,6 +24,7 @@ def _table() -> Mapping[int, int]:
 
 
 _TABLE = _table()
+_ANY = re.compile(f"[{''.join(map(re.escape, map(chr, _TABLE)))}]")
 
 
 def plain(text: str) -> str:
@@ -31,4 +33,4 @@ def plain(text: str) -> str:
     >>> plain("电话１３８—００")
     '电话138-00'
     """
-    return text if text.isascii() else text.translate(_TABLE)
+    return text if text.isascii() or not _ANY.search(text) else text.translate(_TABLE)

@@ -30,7 +30,7 @@ def merged(spans: Iterable[Span], kinds: Sequence[str]) -> list[Span]:
     """Join spans that overlap, so that all that any detector found goes.
 
     Args:
-        spans: In any order.
+        spans: At least one, in any order.
         kinds: All kinds; the earlier of two names the whole.
 
     Returns:
@@ -39,11 +39,15 @@ def merged(spans: Iterable[Span], kinds: Sequence[str]) -> list[Span]:
     >>> merged([Span(4, 9, "phone"), Span(0, 6, "iban")], ["iban", "phone"])
     [Span(start=0, end=9, kind='iban')]
     """
+    first, *others = sorted(spans)
     joined: list[Span] = []
-    for span in sorted(spans):
-        if joined and span.start < joined[-1].end:
-            last = joined.pop()
-            kind = min(last.kind, span.kind, key=kinds.index)
-            span = Span(last.start, max(last.end, span.end), kind)
-        joined.append(span)
-    return joined
+    start, end, kind = first
+    for span in others:
+        if span.start < end:
+            end = max(end, span.end)
+            if span.kind != kind:
+                kind = min(kind, span.kind, key=kinds.index)
+        else:
+            joined.append(Span(start, end, kind))
+            start, end, kind = span
+    return [*joined, Span(start, end, kind)]

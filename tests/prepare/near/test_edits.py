@@ -29,7 +29,9 @@ def test_near_is_what_the_table_of_edits_says(similarity):
         texts.append("".join(text))
     left, right = np.triu_indices(len(texts), 1)
     lengths = np.array(list(map(len, texts)))
-    near = are_near(texts, lengths, (left, right), similarity=similarity, threads=1)
+    near = are_near(
+        np.array(texts, object), lengths, (left, right), similarity=similarity, threads=1
+    )
     for one, other, found in zip(left, right, near, strict=True):
         longer = max(len(texts[one]), len(texts[other]))
         edits = edit_distance(texts[one], texts[other])
@@ -43,5 +45,7 @@ def test_the_limit_itself_is_near():
     assert allowed_edits(lengths, 0.9).tolist() == [length // 10 for length in lengths]
     texts = ["a" * 10, "a" * 9 + "b", "a" * 8 + "bb"]
     pairs = (np.array([0, 0]), np.array([1, 2]))
-    near = are_near(texts, np.array([10, 10, 10]), pairs, similarity=0.9, threads=2)
+    near = are_near(
+        np.array(texts, object), np.array([10, 10, 10]), pairs, similarity=0.9, threads=2
+    )
     assert near.tolist() == [True, False]
