@@ -171,8 +171,8 @@ def speed(args: argparse.Namespace) -> None:
         print(
             f"{args.rows:,} rows, {processes} process(es): {result['seconds']:.1f} s, "
             f"{args.rows / result['seconds']:,.0f} rows/s, {result['joined']:,} rows in an earlier "
-            f"row's cluster; peak memory {result['peak_mb']:,.0f} MB, of which the texts themselves "
-            f"{result['before_mb']:,.0f}"
+            f"row's cluster; peak memory {result['peak_mb']:,.0f} MB, {result['before_mb']:,.0f} of "
+            "them before the search"
         )
     print("the same result" if len(digests) == 1 else "DIFFERENT RESULTS")
 

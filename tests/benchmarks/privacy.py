@@ -5,7 +5,9 @@
 Found: items that Faker makes, for several locales, are planted between the words of sentences of
 SST-2, BANKING77 and, those of Chinese locales, ChnSentiCorp: bare, without a word that says what
 they are. Only a date of birth gets one, for a date alone is none. An item is found if every
-letter and digit of it is gone. Street addresses are no structured kind and stand apart.
+letter and digit of it is gone. Street addresses are no structured kind and stand apart, and so do
+phone numbers of countries that no rule was written for. The rules were written looking at seeds 0
+and 3; the default is another.
 
 False alarms: sentences of the three data sets as they are. What is touched is counted by kind;
 --show prints it. These sets are public.
@@ -91,6 +93,13 @@ STRUCTURED: dict[str, dict[str, Make]] = {
 ADDRESSES: dict[str, dict[str, Make]] = {
     "address": dict.fromkeys(("en_US", "zh_CN", *EUROPE), method("street_address")),
 }
+FOREIGN: dict[str, dict[str, Make]] = {  # countries whose forms no rule was written for
+    "phone": dict.fromkeys(
+        ("az_AZ", "bg_BG", "en_IE", "es_AR", "es_CL", "es_CO", "et_EE", "fa_IR", "hr_HR", "hy_AM")
+        + ("ka_GE", "lt_LT", "lv_LV", "ne_NP", "sk_SK", "sl_SI"),
+        method("phone_number"),
+    ),
+}
 CUES = {"birth_date": ("born on ", "出生日期：")}
 
 
@@ -102,13 +111,14 @@ def main() -> None:
     )
     parser.add_argument("--clean", type=int, default=10_000, help="sentences for false alarms")
     parser.add_argument("--rows", type=int, default=200_000, help="rows of the speed test")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--show", action="store_true", help="print what is missed and touched")
     args = parser.parse_args()
     english, chinese = sentences(args.data)
     redact = Redactor(PrivacySettings())
     untouched = [quiet(redact, english), quiet(redact, chinese)]
     planted(redact, STRUCTURED, untouched, args.items, args.show, args.seed)
+    planted(redact, FOREIGN, untouched, args.items // 4, args.show, args.seed)
     planted(redact, ADDRESSES, untouched, args.items // 4, args.show, args.seed)
     false_alarms(redact, [*english, *chinese], args.clean, args.show)
     hostile(redact)
@@ -202,9 +212,8 @@ def false_alarms(redact: Redactor, texts: list[str], most: int, show: bool) -> N
     """Print the share of real sentences that are touched."""
     chosen = random.Random(1).sample(texts, k=min(most, len(texts)))
     result = redact(chosen)
-    print(
-        f"{result.rows} of {len(chosen):,} sentences touched ({result.rows / len(chosen):.2%}): {result.counts}"
-    )
+    share = result.rows / len(chosen)
+    print(f"{result.rows} of {len(chosen):,} sentences touched ({share:.2%}): {result.counts}")
     if show:
         for old, new in zip(chosen, result.texts, strict=True):
             if old != new:

@@ -37,7 +37,8 @@ class Clusters:
 
     def apart(self, left: NDArray[np.intp], right: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Return which pairs are not known to belong together, [pairs]."""
-        return self.earliest[left] != self.earliest[right]
+        apart: NDArray[np.bool_] = self.earliest[left] != self.earliest[right]
+        return apart
 
     def _shorten(self) -> None:
         while True:

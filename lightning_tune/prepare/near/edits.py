@@ -17,7 +17,8 @@ def allowed_edits(longer: NDArray[np.int64], similarity: float) -> NDArray[np.in
     >>> allowed_edits(np.array([9, 10, 25]), 0.9).tolist()
     [0, 1, 2]
     """
-    return np.floor((1 - similarity) * longer + 1e-9).astype(np.int64)
+    allowed: NDArray[np.int64] = np.floor((1 - similarity) * longer + 1e-9).astype(np.int64)
+    return allowed
 
 
 def are_near(
@@ -43,7 +44,7 @@ def are_near(
     left, right = pairs
     longer = np.maximum(lengths[left], lengths[right])
     most = allowed_edits(longer, similarity)
-    near = np.abs(lengths[left] - lengths[right]) <= most
+    near: NDArray[np.bool_] = np.abs(lengths[left] - lengths[right]) <= most
     possible = np.flatnonzero(near)
     for start in range(0, len(possible), _AT_ONCE):
         some = possible[start : start + _AT_ONCE]
