@@ -78,14 +78,10 @@ def quality(name: str, texts: list[str], most: int) -> None:
     originals = apart(source.sample(sorted(set(texts)), k=min(most, len(set(texts)))))
     for rate in RATES:
         rows = [(text, number, False) for number, text in enumerate(originals)]
-        rows += [
-            (edited(source, text, rate), number, True) for number, text in enumerate(originals[::5])
-        ]
-        rows = [
-            (text, at, copy)
-            for text, at, copy in rows
-            if not copy or is_near(text, originals[5 * at])
-        ]
+        for number, text in enumerate(originals[::5]):
+            copy = edited(source, text, rate)
+            if is_near(copy, text):
+                rows.append((copy, number, True))
         copies = sum(copy for _, _, copy in rows)
         source.shuffle(rows)
         found = near_duplicates([text for text, _, _ in rows], SETTINGS)
@@ -171,8 +167,8 @@ def speed(args: argparse.Namespace) -> None:
         print(
             f"{args.rows:,} rows, {processes} process(es): {result['seconds']:.1f} s, "
             f"{args.rows / result['seconds']:,.0f} rows/s, {result['joined']:,} rows in an earlier "
-            f"row's cluster; peak memory {result['peak_mb']:,.0f} MB, {result['before_mb']:,.0f} of "
-            "them before the search"
+            f"row's cluster; peak memory {result['peak_mb']:,.0f} MB, {result['before_mb']:,.0f} "
+            "of them before the search"
         )
     print("the same result" if len(digests) == 1 else "DIFFERENT RESULTS")
 

@@ -95,8 +95,24 @@ ADDRESSES: dict[str, dict[str, Make]] = {
 }
 FOREIGN: dict[str, dict[str, Make]] = {  # countries whose forms no rule was written for
     "phone": dict.fromkeys(
-        ("az_AZ", "bg_BG", "en_IE", "es_AR", "es_CL", "es_CO", "et_EE", "fa_IR", "hr_HR", "hy_AM")
-        + ("ka_GE", "lt_LT", "lv_LV", "ne_NP", "sk_SK", "sl_SI"),
+        (
+            "az_AZ",
+            "bg_BG",
+            "en_IE",
+            "es_AR",
+            "es_CL",
+            "es_CO",
+            "et_EE",
+            "fa_IR",
+            "hr_HR",
+            "hy_AM",
+            "ka_GE",
+            "lt_LT",
+            "lv_LV",
+            "ne_NP",
+            "sk_SK",
+            "sl_SI",
+        ),
         method("phone_number"),
     ),
 }

@@ -44,6 +44,7 @@ _CUES = cue(
 )
 _REACH = 24
 _FEWEST = 7  # digits
+_NOT_DIGITS = str.maketrans("", "", " .-/()+#xXet")
 _OTHER = re.compile(  # dates, spans of years, and a year in brackets before a number
     r"[0-9]{1,2}[.\-/][0-9]{1,2}[.\-/](?:19|20)[0-9]{2}"
     r"|(?:19|20)[0-9]{2}(?:[.\-/][01][0-9]?[.\-/]|[ \-/](?:19|20)[0-9]{2}$)"
@@ -67,4 +68,4 @@ def phones(text: str) -> Iterator[Found]:
 
 
 def _plausible(written: str) -> bool:
-    return sum(map(str.isdigit, written)) >= _FEWEST and not _OTHER.match(written)
+    return len(written.translate(_NOT_DIGITS)) >= _FEWEST and not _OTHER.match(written)

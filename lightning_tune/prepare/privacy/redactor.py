@@ -79,7 +79,7 @@ class Redactor:
                 continue
             if spans := self._find(text, names, row):
                 redacted[row] = self._without(text, spans)
-                counts.update(span.kind for span in spans)
+                counts.update(kind for _, _, kind in spans)
                 rows += 1
         return Redacted(redacted, dict(sorted(counts.items())), rows)
 
@@ -95,19 +95,16 @@ class Redactor:
 
     def _find(self, text: str, names: Sequence[Found], row: int) -> list[Span]:
         plain_text = plain(text)
-        spans = [Span(start, end, "name") for start, end in names]
+        spans: list[Span] = [(start, end, "name") for start, end in names]
         for detector in self._detectors:
             spans += _found(detector, plain_text, row)
         return merged(spans, _RANKED) if spans else spans
 
     def _without(self, text: str, spans: Sequence[Span]) -> str:
         parts, done = [], 0
-        for span in spans:
-            parts += [
-                text[done : span.start],
-                self._replace(span.kind, plain(text[span.start : span.end])),
-            ]
-            done = span.end
+        for start, end, kind in spans:
+            parts += [text[done:start], self._replace(kind, plain(text[start:end]))]
+            done = end
         return "".join([*parts, text[done:]])
 
 
@@ -116,7 +113,7 @@ def _found(detector: Detector, text: str, row: int) -> list[Span]:
     try:
         if not detector.needs(text):
             return []
-        return [Span(start, end, detector.kind) for start, end in detector.find(text)]
+        return [(start, end, detector.kind) for start, end in detector.find(text)]
     except Exception as err:
         failure = type(err).__name__
     # Raised out here, where no context leads to an error that may quote the text.

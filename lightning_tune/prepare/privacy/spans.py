@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 Found = tuple[int, int]
 """First character and the one behind the last."""
@@ -12,18 +11,8 @@ Find = Callable[[str], Iterator[Found]]
 """A detector: yields what it finds in a text, in time that grows with its length."""
 
 
-class Span(NamedTuple):
-    """A stretch of text of one kind.
-
-    Args:
-        start: First character.
-        end: The one behind the last.
-        kind: What it is.
-    """
-
-    start: int
-    end: int
-    kind: str
+Span = tuple[int, int, str]
+"""First character, the one behind the last, and the kind."""
 
 
 def merged(spans: Iterable[Span], kinds: Sequence[str]) -> list[Span]:
@@ -36,18 +25,17 @@ def merged(spans: Iterable[Span], kinds: Sequence[str]) -> list[Span]:
     Returns:
         In the order of the text.
 
-    >>> merged([Span(4, 9, "phone"), Span(0, 6, "iban")], ["iban", "phone"])
-    [Span(start=0, end=9, kind='iban')]
+    >>> merged([(4, 9, "phone"), (0, 6, "iban")], ["iban", "phone"])
+    [(0, 9, 'iban')]
     """
-    first, *others = sorted(spans)
+    (start, end, kind), *others = sorted(spans)
     joined: list[Span] = []
-    start, end, kind = first
-    for span in others:
-        if span.start < end:
-            end = max(end, span.end)
-            if span.kind != kind:
-                kind = min(kind, span.kind, key=kinds.index)
+    for next_start, next_end, next_kind in others:
+        if next_start < end:
+            end = max(end, next_end)
+            if next_kind != kind:
+                kind = min(kind, next_kind, key=kinds.index)
         else:
-            joined.append(Span(start, end, kind))
-            start, end, kind = span
-    return [*joined, Span(start, end, kind)]
+            joined.append((start, end, kind))
+            start, end, kind = next_start, next_end, next_kind
+    return [*joined, (start, end, kind)]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
-NOT_COMPACT = str.maketrans("", "", " -.+/()")
-"""For str.translate: drops what separates the parts of a number."""
+COMPACT = str.maketrans(string.ascii_lowercase, string.ascii_uppercase, " -.+/()")
+"""For str.translate: drops what separates the parts of a number, and makes letters capitals."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Identifier:
     Args:
         name: Country and name of the number.
         shapes: How it is written: 9 a digit, A a letter, X a digit or X, * either, - a space or
-            hyphen, + a plus or hyphen, ? behind what may be missing; all else as it stands.
+            hyphen, + a plus or hyphen, ? behind what may be missing, ! at the end if no group of
+            four digits may stand beside it; all else as it stands.
         valid: Whether a number of that shape is one, given its letters, in capitals, and digits.
         cue: Words of which one has to stand before it, for numbers that prove too little
             themselves; None: none is needed.

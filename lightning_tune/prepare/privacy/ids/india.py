@@ -13,4 +13,5 @@ def _valid(digits: str) -> bool:
     return digits[0] not in "01" and verhoeff(digits)
 
 
-AADHAAR = Identifier("Indian Aadhaar", ("9" * 12, "9999-9999-9999"), _valid)
+# Four groups of four are a card, one more number of four digits beside three is rare: see `phones`.
+AADHAAR = Identifier("Indian Aadhaar", ("9" * 12, "9999-9999-9999!"), _valid)

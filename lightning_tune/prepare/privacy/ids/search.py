@@ -12,7 +12,7 @@ from lightning_tune.prepare.privacy.ids.china import RESIDENT_ID, RESIDENT_ID_19
 from lightning_tune.prepare.privacy.ids.france import NIR
 from lightning_tune.prepare.privacy.ids.germany import STEUER_ID
 from lightning_tune.prepare.privacy.ids.hong_kong import HKID
-from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT, Identifier
+from lightning_tune.prepare.privacy.ids.identifier import COMPACT, Identifier
 from lightning_tune.prepare.privacy.ids.india import AADHAAR
 from lightning_tune.prepare.privacy.ids.italy import CODICE_FISCALE
 from lightning_tune.prepare.privacy.ids.korea import RRN
@@ -53,6 +53,7 @@ for _identifier in IDENTIFIERS:
     for _shape in _identifier.shapes:
         _OWNERS.setdefault(_shape, []).append(_identifier)
 _ANY, _SHAPES = any_shape(_OWNERS)
+_BY_GROUP = [_OWNERS[shape] for shape in _SHAPES]
 
 
 def national_ids(text: str) -> Iterator[Found]:
@@ -62,10 +63,10 @@ def national_ids(text: str) -> Iterator[Found]:
     [(4, 15), (20, 38)]
     """
     for match in _ANY.finditer(text):
-        group = match.lastindex or 0
+        group = match.lastindex or 1
         start, end = match.start(), match.end(group)
-        code = text[start:end].translate(NOT_COMPACT).upper()
-        for identifier in _OWNERS[_SHAPES[group - 1]]:
+        code = text[start:end].translate(COMPACT)
+        for identifier in _BY_GROUP[group - 1]:
             if identifier.valid(code) and (
                 identifier.cue is None or cued(text, start, identifier.cue, _REACH)
             ):

@@ -44,14 +44,22 @@ def any_shape(shapes: Iterable[str]) -> tuple[re.Pattern[str], list[str]]:
     return re.compile(f"{start}(?={body})"), ordered
 
 
+def _end(shape: str) -> str:
+    """Write the empty group of a shape, and what may not follow."""
+    if shape[-1] == "!":
+        before = rf"(?<![0-9]{{4}}[ \-][\s\S]{{{len(shape) - 1}}})"
+        return rf"(){before}(?![0-9]|[ \-][0-9]{{4}}(?![0-9]))"
+    return "()(?![0-9])" if shape[-1] == "9" else "()(?![0-9A-Za-z])"
+
+
 def _alternatives(node: _Trie, shape: str, ordered: list[str]) -> str:
     """Write a node of the trie, and note each shape where its group opens."""
     ways = []
     for part, below in node.items():
         if part == _END:
             ordered.append(shape)
-            ways.append(r"()(?![0-9])" if shape[-1] == "9" else r"()(?![0-9A-Za-z])")
+            ways.append(_end(shape))
         else:
-            mark = _PARTS.get(part[0], re.escape(part[0])) + part[1:]
+            mark = "" if part == "!" else _PARTS.get(part[0], re.escape(part[0])) + part[1:]
             ways.append(mark + _alternatives(below, shape + part, ordered))
     return ways[0] if len(ways) == 1 else f"(?:{'|'.join(ways)})"

@@ -8,7 +8,7 @@ from faker import Faker
 from lightning_tune.prepare.privacy.ids import IDENTIFIERS, national_ids
 from lightning_tune.prepare.privacy.ids.china import RESIDENT_ID
 from lightning_tune.prepare.privacy.ids.france import NIR
-from lightning_tune.prepare.privacy.ids.identifier import NOT_COMPACT
+from lightning_tune.prepare.privacy.ids.identifier import COMPACT
 from lightning_tune.prepare.privacy.ids.italy import CODICE_FISCALE
 from lightning_tune.prepare.privacy.ids.poland import PESEL
 from lightning_tune.prepare.privacy.ids.spain import DNI
@@ -74,6 +74,12 @@ WRONG = [
 def found(text):
     text = plain(text)
     return [text[start:end] for start, end in national_ids(text)]
+
+
+def test_the_groups_of_a_card_are_no_aadhaar():
+    assert found("2341 2341 2346 1234") == []
+    assert found("1234 2341 2341 2346") == []
+    assert found("12 2341-2341-2346 123") == ["2341-2341-2346"]
 
 
 def test_every_identifier_has_an_example():
@@ -142,7 +148,7 @@ def test_a_wrong_digit_breaks_the_rule(locale):
     fake = Faker(locale)
     fake.seed_instance(2)
     for number in range(100):
-        code = str(getattr(fake, LOCALES[locale])()).translate(NOT_COMPACT)
+        code = str(getattr(fake, LOCALES[locale])()).translate(COMPACT)
         assert RULES[locale].valid(code)
         places = [at for at, char in enumerate(code) if char.isdigit()]
         at = places[number % len(places)]
