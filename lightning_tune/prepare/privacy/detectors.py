@@ -45,5 +45,5 @@ DETECTORS = (
     Detector("birth_date", triggers.digit, births),
     Detector("phone", triggers.six_digits, phones),
     Detector("address", triggers.digit, addresses),
-    Detector("address", triggers.digit, chinese_addresses),
+    Detector("address", triggers.house, chinese_addresses),
 )

@@ -28,12 +28,13 @@ def read_key(settings: PrivacySettings) -> bytes:
         ConfigError: if it is not there or shorter than SHORTEST_KEY bytes. No value is shown.
     """
     if settings.key_env is not None:
-        where, key = "key_env", os.environb.get(settings.key_env.encode())
-        if key is None:
+        where, value = "key_env", os.environ.get(settings.key_env)
+        if value is None:
             raise ConfigError(
                 "key_env names an environment variable that is not set; export it with the key of "
                 f"at least {SHORTEST_KEY} bytes."
             )
+        key = value.encode("utf-8", "surrogateescape")
     else:
         where = "key_file"
         try:

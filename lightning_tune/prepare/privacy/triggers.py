@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _ANY_ASCII = re.compile(r"[0-9@]|:[:/]")
-_ANY = re.compile(r"[\d@＠﹫]|[:：][:：/／]")
+_ANY = re.compile(r"[\d@＠﹫座]|[:：][:：/／]")
 _DIGIT = re.compile(r"[0-9]")
 _SIX_DIGITS = re.compile(r"[0-9](?:[^0-9]{0,3}+[0-9]){5}")
 
@@ -45,6 +45,11 @@ def six_digits(text: str) -> bool:
     (False, True)
     """
     return _SIX_DIGITS.search(text) is not None
+
+
+def house(text: str) -> bool:
+    """Return whether a Chinese house number, or a letter before 座, could be in a plain text."""
+    return "座" in text or digit(text)
 
 
 def digit(text: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+from faker import Faker
 
 from lightning_tune.prepare.privacy import Redactor
 from lightning_tune.prepare.privacy.addresses import addresses
@@ -18,6 +19,7 @@ from lightning_tune.prepare.privacy.ips import ips
 from lightning_tune.prepare.privacy.phones import phones
 from lightning_tune.prepare.privacy.plain import plain
 from lightning_tune.prepare.privacy.settings import PrivacySettings
+from lightning_tune.prepare.privacy.triggers import worth_a_look
 from lightning_tune.prepare.privacy.urls import urls
 
 # Found whole, each in a sentence, at its start and at its end.
@@ -209,6 +211,20 @@ def test_street_addresses_are_found(text, address):
 )
 def test_chinese_addresses_are_found(text, address):
     assert found(chinese_addresses, text) == [address]
+
+
+@pytest.mark.parametrize("locale", ["en_US", "de_DE", "zh_CN", "it_IT"])
+def test_no_trigger_hides_what_a_detector_finds(locale):
+    fake = Faker(locale)
+    fake.seed_instance(0)
+    makers = ("email", "phone_number", "iban", "ssn", "ipv4", "ipv6", "street_address")
+    items = [str(getattr(fake, name)()) for name in makers for _ in range(50)]
+    items += [item for whole in WHOLE.values() for item in whole]
+    for text in [*items, *(f"born {fake.date_of_birth():%d %B %Y}" for _ in range(50))]:
+        for detector in DETECTORS:
+            if list(detector.find(plain(text))):
+                assert detector.needs(plain(text)), text
+                assert worth_a_look(text), text
 
 
 HOSTILE = {

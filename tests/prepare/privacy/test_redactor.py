@@ -1,8 +1,11 @@
 import logging
 import pickle
+import re
 import traceback
+from pathlib import Path
 
 import pytest
+from jsonargparse import ArgumentParser
 
 from lightning_tune.errors import ConfigError, RunError
 from lightning_tune.prepare.privacy import KINDS, PrivacySettings, Redactor, redactor
@@ -169,3 +172,19 @@ def test_nothing_found_is_printed_logged_or_shown(capsys, caplog, keyed):
 def test_texts_of_any_kind_pass_through():
     texts = ["", " ", "\ud800 1", "\0", "1", "@", "::", "😀" * 10]
     assert Redactor(PrivacySettings())(texts).texts == texts
+
+
+def test_the_example_of_the_page_shows_what_it_says():
+    page = Path(__file__).parents[3] / "docs" / "privacy.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.S)
+    names: dict = {}
+    exec(block, names)
+    for shown, said in re.findall(r"^(redacted\..*?)  # (.+)$", block, flags=re.M):
+        assert repr(eval(shown, names)) == said
+
+
+def test_settings_are_read_from_a_recipe():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--privacy", type=PrivacySettings | None, default=None)
+    parsed = parser.parse_object({"privacy": {"kinds": ["email", "phone"], "names": False}})
+    assert parser.instantiate(parsed).privacy == PrivacySettings(kinds=("email", "phone"))
