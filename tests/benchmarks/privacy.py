@@ -6,8 +6,8 @@ Found: items that Faker makes, for several locales, are planted between the word
 SST-2, BANKING77 and, those of Chinese locales, ChnSentiCorp: bare, without a word that says what
 they are. Only a date of birth gets one, for a date alone is none. An item is found if every
 letter and digit of it is gone. Street addresses are no structured kind and stand apart, and so do
-phone numbers of countries that no rule was written for. The rules were written looking at seeds 0
-and 3; the default is another.
+phone numbers of countries that no rule was written for. The rules were written looking at seeds 0,
+1 and 3; the default is another.
 
 False alarms: sentences of the three data sets as they are. What is touched is counted by kind;
 --show prints it. These sets are public.
@@ -127,7 +127,7 @@ def main() -> None:
     )
     parser.add_argument("--clean", type=int, default=10_000, help="sentences for false alarms")
     parser.add_argument("--rows", type=int, default=200_000, help="rows of the speed test")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--show", action="store_true", help="print what is missed and touched")
     args = parser.parse_args()
     english, chinese = sentences(args.data)

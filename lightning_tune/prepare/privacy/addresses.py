@@ -23,7 +23,8 @@ _NUMBER = re.compile(
     r"(?:[ ](?:bis|ter|quater))?,?[ \n](?=[^\W\d_])"
 )
 _UNIT_BEFORE = re.compile(r"(?<!\w)(?:Flat|Studio|Apartment|Apt\.?|Unit|Suite)[ ]\Z")
-_WORDS = re.compile(r"[^\W\d_][\w\-'’]{0,24}+(?:\.?[ ][^\W\d_][\w\-'’]{0,24}+){1,5}+")
+_LATIN = "A-Za-z\u00c0-\u024f"
+_WORDS = re.compile(rf"[{_LATIN}][\w\-'’]{{0,24}}+(?:\.?[ ][{_LATIN}][\w\-'’]{{0,24}}+){{1,5}}+")
 _STREET = re.compile(rf"(?i:{_BEFORE})[ ]{_NAMES}")
 _REST = re.compile(
     r"\.?(?:,?[ \n](?:Apt|Apartment|Suite|Ste|Unit|Flat|Floor|Fl|Room|Rm|No)\b\.?[ ]?#?\w{1,6})?+"

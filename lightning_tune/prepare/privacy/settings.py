@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from lightning_tune.errors import ConfigError, nearest
 
 Kind = Literal[
-    "url", "email", "iban", "card", "national_id", "ip", "birth_date", "phone", "address"
+    "url", "email", "iban", "national_id", "card", "ip", "birth_date", "phone", "address"
 ]
 """What rules find. Where two overlap, the earlier one in this list names the whole."""
 

@@ -105,7 +105,14 @@ NOTHING = {
         "100 of 1000",
     ],
     births: ["on 1990-05-12", "May 12, 1990", "born in 1990", "born free, 3 stars"],
-    addresses: ["3 Great Movies", "2 stars", "the 5 Points of it", "Room 5", "in 2005 Rome"],
+    addresses: [
+        "3 Great Movies",
+        "2 stars",
+        "the 5 Points of it",
+        "Room 5",
+        "in 2005 Rome",
+        "1G 内存 Vista",
+    ],
     chinese_addresses: ["第1号选手", "一路走来", "5楼很高", "买了3本书"],
 }
 SENTENCES = ("{}", "It is {}.", "{}, please", "see ({})", "电话或号码{}，谢谢", "x: {} y")
