@@ -1,0 +1,147 @@
+"""From what the steps found to the report: counts before and after, checks, what is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from lightning_tune.prepare import redacting
+from lightning_tune.prepare.keys import content_keys
+from lightning_tune.prepare.labels import class_counts
+from lightning_tune.prepare.leaks import leak_counts
+from lightning_tune.prepare.limits import Check, Limit, check
+from lightning_tune.prepare.pipeline import Found, Job, Splits
+from lightning_tune.prepare.recipe import shown
+from lightning_tune.prepare.report.figures import measure, summary
+from lightning_tune.prepare.report.record import PrepareReport, SourceRecord
+from lightning_tune.prepare.rows import KEY, added, pairs_of
+from lightning_tune.prepare.splitting import class_gap
+
+
+def report_of(found: Found, job: Job) -> PrepareReport:
+    """Make the report."""
+    splits = found.splits
+    read = sum(found.collected.noted.read)
+    kept = sum(table.num_rows for table in splits.values())
+    counts = {"read": read, "kept": kept, "dropped": read - kept}
+    leaks = _leaks(found)
+    gap = class_gap(splits) if job.recipe.split.by == "label" and not found.own else None
+    return PrepareReport(
+        task=None if found.labels is None else found.labels.kind,
+        labels=() if found.labels is None else found.labels.names,
+        rows={**counts, **{split: table.num_rows for split, table in splits.items()}},
+        steps=found.steps,
+        sources=_sources(found, kept),
+        classes=_classes(found),
+        lengths={
+            "before": summary(found.collected.noted.measured),
+            **{split: summary([measure(table)]) for split, table in splits.items()},
+        },
+        duplicates={**_shown(found.duplicates), "near": _near(found)},
+        leaks=leaks,
+        privacy=_privacy(found),
+        split={"tied": found.split.get("tied", 0), **({} if gap is None else {"class_gap": gap})},
+        checks=_checks(found, job, leaks, gap, read=read, kept=kept),
+        recipe=shown(job.recipe),
+        notes=_notes(found),
+    )
+
+
+def _shown(counts: Mapping[str, int]) -> dict[str, int | None]:
+    return {name: count for name, count in counts.items() if name != "dropped"}
+
+
+def _near(found: Found) -> int | None:
+    return None if found.near is None else found.near.counts["near"]
+
+
+def _classes(found: Found) -> dict[str, Mapping[str, int]]:
+    if found.labels is None or found.labels.kind == "regression":
+        return {}
+    before = added(list(found.collected.noted.classes.values()))
+    after = {split: class_counts(table) for split, table in found.splits.items()}
+    return {"before": dict(sorted(before.items())), **after}
+
+
+def _sources(found: Found, kept: int) -> list[SourceRecord]:
+    """Say for each input, as the user wrote it, how many rows came of it."""
+    of_source: Counter[str] = Counter()
+    for table in found.splits.values():
+        for one in table["source"].value_counts().to_pylist():
+            of_source[one["values"]] += one["counts"]
+    read: Counter[tuple[str, Any]] = Counter()
+    left: Counter[tuple[str, Any]] = Counter()
+    for one, rows in zip(found.opened, found.collected.noted.read, strict=True):
+        read[one.input, one.split] += rows
+        left[one.input, one.split] += of_source[one.name]
+    return [
+        SourceRecord(name, split, rows, left[name, split], round(left[name, split] / kept, 6))
+        for (name, split), rows in read.items()
+    ]
+
+
+def _leaks(found: Found) -> dict[str, Any]:
+    """Say what stood in two splits, and search the rows that are written once more."""
+    near = None if found.near is None else dict(found.near.leaks)
+    return {
+        "found": dict(found.leaks),
+        "raw": dict(found.raw_leaks),
+        "near": near,
+        "removed": sum(
+            table.num_rows
+            for step, table in zip(found.steps, found.dropped, strict=True)
+            if step.name == "leaks"
+        )
+        + sum((near or {}).values()),
+        "left": leak_counts({split: _keyed_again(table) for split, table in found.splits.items()}),
+    }
+
+
+def _keyed_again(table: pa.Table) -> pa.Table:
+    keys = content_keys(table["text"].to_pylist(), pairs_of(table))
+    return pa.table({KEY: keys})
+
+
+def _privacy(found: Found) -> dict[str, Any] | None:
+    for step in found.steps:
+        if step.name == redacting.STEP:
+            items = {name: count for name, count in step.counts.items() if name != "rows"}
+            return {"rows": step.counts["rows"], "items": items}
+    return None
+
+
+def _checks(
+    found: Found, job: Job, leaks: Mapping[str, Any], gap: float | None, *, read: int, kept: int
+) -> list[Check]:
+    limits, counts = job.recipe.limits, found.duplicates
+    checks = [
+        check("dropped", round(1 - kept / read, 6), limits.dropped),
+        check("duplicates", round(counts["exact_text"] / found.pool, 6), limits.duplicates),
+        check("conflicts", round(counts["conflicting_rows"] / found.pool, 6), limits.conflicts),
+    ]
+    if found.own:
+        shared = sum(found.leaks[f"{split}_in_train"] for split in found.own)
+        share = round(shared / sum(found.own.values()), 6)
+        checks.append(check("leaks", share, limits.leaks))
+    rarest = min(class_counts(found.splits["train"]).values(), default=None)
+    if rarest is not None:
+        checks.append(check("class_rows", rarest, limits.class_rows))
+    if gap is not None:
+        checks.append(check("class_gap", gap, limits.class_gap))
+    return [*checks, check("leaks_left", sum(leaks["left"].values()), Limit(fail=0))]
+
+
+def _notes(found: Found) -> list[str]:
+    notes = []
+    if found.labels is not None and found.labels.kind != "regression":
+        for split, table in found.splits.items():
+            there = class_counts(table)
+            absent = [name for name in found.labels.names if name not in there]
+            if absent:
+                shown = ", ".join(repr(name) for name in absent[:5])
+                more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
+                notes.append(f"{split} has no row of {shown}{more}.")
+    return notes
