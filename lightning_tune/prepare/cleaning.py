@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.markup import without_markup
-from lightning_tune.prepare.rows import KEPT, Outcome, drop, pairs_of, reason_counts
+from lightning_tune.prepare.rows import KEPT, Outcome, drop, pairs_of
 
 STEP = "clean"
 
@@ -157,7 +157,7 @@ class Cleaner:
         return text
 
 
-def clean(text: str, settings: CleanSettings = CleanSettings()) -> str:  # noqa: B008  # frozen
+def clean(text: str, settings: CleanSettings = CleanSettings()) -> str:  # frozen
     r"""Return one text clean.
 
     >>> clean("<b>caf\u00c3\u00a9</b>\u200b  &amp; bar\n")
@@ -212,4 +212,6 @@ def _mended() -> Callable[[str], str]:
         normalization=None,
         explain=False,
     )
-    return lambda text: text if text.isascii() and "\x1b" not in text else ftfy.fix_text(text, config)
+    return lambda text: (
+        text if text.isascii() and "\x1b" not in text else ftfy.fix_text(text, config)
+    )

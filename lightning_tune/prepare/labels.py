@@ -43,9 +43,13 @@ def settle(tables: Sequence[pa.Table], task: TaskKind | None) -> tuple[list[pa.T
         return [_as_numbers(table) for table in tables], "numbers"
     (kind,) = kinds
     numeric = kind == "names" and (task == "regression" or (task is None and _are_scores(tables)))
-    return ([_as_numbers(table) for table in tables], "numbers") if numeric else (
-        list(tables),
-        kind,
+    return (
+        ([_as_numbers(table) for table in tables], "numbers")
+        if numeric
+        else (
+            list(tables),
+            kind,
+        )
     )
 
 
@@ -61,7 +65,9 @@ def _kind(table: pa.Table) -> str | None:
     if "label" not in table.column_names or pa.types.is_null(table["label"].type):
         return None
     kind = table["label"].type
-    return "lists" if pa.types.is_list(kind) else "numbers" if pa.types.is_floating(kind) else "names"
+    return (
+        "lists" if pa.types.is_list(kind) else "numbers" if pa.types.is_floating(kind) else "names"
+    )
 
 
 def _are_scores(tables: Sequence[pa.Table]) -> bool:
@@ -71,7 +77,9 @@ def _are_scores(tables: Sequence[pa.Table]) -> bool:
         if "label" in table.column_names:
             names.update(name for name in pc.unique(table["label"]).to_pylist() if name is not None)
     values = [number(name) for name in names]
-    return None not in values and any(not value.is_integer() for value in values if value is not None)
+    return None not in values and any(
+        not value.is_integer() for value in values if value is not None
+    )
 
 
 def _as_numbers(table: pa.Table) -> pa.Table:
@@ -149,7 +157,7 @@ def check_known(table: pa.Table, labels: LabelSet, split: str) -> None:
         raise DataError(
             f"{split} has the label {strange[0]!r}"
             + (f" and {len(strange) - 1} more" if len(strange) > 1 else "")
-            + f" that train does not have; correct its rows, or add some to train."
+            + " that train does not have; correct its rows, or add some to train."
             + nearest(strange[0], labels.names)
         )
 

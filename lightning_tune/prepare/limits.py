@@ -39,12 +39,12 @@ class Limits:
             told where the split is by group or time, or the user's own.
     """
 
-    dropped: Limit = Limit(warn=0.3)  # noqa: RUF009  # frozen
-    duplicates: Limit = Limit(warn=0.1)  # noqa: RUF009  # frozen
-    conflicts: Limit = Limit(warn=0.01)  # noqa: RUF009  # frozen
-    leaks: Limit = Limit(warn=0.0)  # noqa: RUF009  # frozen
-    class_rows: Limit = Limit(warn=10, fail=2)  # noqa: RUF009  # frozen
-    class_gap: Limit = Limit(warn=1.0)  # noqa: RUF009  # frozen
+    dropped: Limit = Limit(warn=0.3)  # frozen
+    duplicates: Limit = Limit(warn=0.1)  # frozen
+    conflicts: Limit = Limit(warn=0.01)  # frozen
+    leaks: Limit = Limit(warn=0.0)  # frozen
+    class_rows: Limit = Limit(warn=10, fail=2)  # frozen
+    class_gap: Limit = Limit(warn=1.0)  # frozen
 
     def __post_init__(self) -> None:
         for name, limit in vars(self).items():

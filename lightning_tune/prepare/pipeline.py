@@ -170,7 +170,9 @@ def _by_split(found: Found, job: Job) -> Splits:
         rows = splits.get(split)
         if inputs and (rows is None or not rows.num_rows):
             reasons = ", ".join(list(reason_counts(found.collected.dropped))[:3])
-            raise DataError(f"no row of {split} is left after {CLEAN}: {reasons}; see its settings.")
+            raise DataError(
+                f"no row of {split} is left after {CLEAN}: {reasons}; see its settings."
+            )
     found.pool = splits["train"].num_rows
     splits = {split: rows for split, rows in splits.items() if rows.num_rows}
     found.own = {split: splits[split].num_rows for split in OWN if split in splits}
@@ -243,9 +245,7 @@ def _apart(ties: Sequence[tuple[int, ...]], splits: Splits) -> int:
     """Count the dropped near duplicates whose counterparts went to several sides."""
     if not ties:
         return 0
-    side = {
-        key: split for split, rows in splits.items() for key in numbers(rows, KEY).tolist()
-    }
+    side = {key: split for split, rows in splits.items() for key in numbers(rows, KEY).tolist()}
     return sum(len({side[key] for key in keys if key in side}) > 1 for keys in ties)
 
 

@@ -15,7 +15,6 @@ from lightning_tune.prepare.duplicates import DuplicateSettings
 from lightning_tune.prepare.limits import Limits
 from lightning_tune.prepare.splitting import SplitSettings
 
-
 SECRET = frozenset({"secret", "key"})
 """Settings of redaction that are never shown."""
 

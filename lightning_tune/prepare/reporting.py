@@ -13,7 +13,7 @@ from lightning_tune.prepare.keys import content_keys
 from lightning_tune.prepare.labels import class_counts
 from lightning_tune.prepare.leaks import leak_counts
 from lightning_tune.prepare.limits import Check, Limit, check
-from lightning_tune.prepare.pipeline import Found, Job, Splits
+from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.recipe import shown
 from lightning_tune.prepare.report.figures import measure, summary
 from lightning_tune.prepare.report.record import PrepareReport, SourceRecord

@@ -223,9 +223,7 @@ class _Tally:
         return self._counts.setdefault(stratum, [0.0] * len(self._shares))
 
 
-def _drawn(
-    keys: NDArray[np.uint64], seed: int, shares: Mapping[Split, float]
-) -> NDArray[np.int64]:
+def _drawn(keys: NDArray[np.uint64], seed: int, shares: Mapping[Split, float]) -> NDArray[np.int64]:
     """Return the side that each key has of its own, [n]: by its hash with the seed, in shares."""
     order = [split for split in ("test", "val", "train") if split in shares]
     ends = np.cumsum([shares[split] for split in order])  # type: ignore[index]
@@ -313,7 +311,11 @@ def _check_filled(
 ) -> None:
     for split in shares:
         if not (sides == SIDES.index(split)).any():
-            fix = "lower the other shares" if split == "train" else f"change recipe.split.{split}_share"
+            fix = (
+                "lower the other shares"
+                if split == "train"
+                else f"change recipe.split.{split}_share"
+            )
             raise DataError(
                 f"the split by {settings.by} of {len(sides)} rows leaves none for {split}; add rows, "
                 f"{fix}, or name a file of your own (--val, --test)."

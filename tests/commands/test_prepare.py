@@ -25,7 +25,10 @@ def work(tmp_path, monkeypatch) -> Path:
 
 
 def raw(name: str = "raw.csv", rows: int = 120, extra: str = "") -> str:
-    lines = [f"message {row} about {'bills' if row % 3 else 'cards'},{'bill' if row % 3 else 'card'}" for row in range(rows)]
+    lines = [
+        f"message {row} about {'bills' if row % 3 else 'cards'},{'bill' if row % 3 else 'card'}"
+        for row in range(rows)
+    ]
     Path(name).write_text("\n".join(["message,intent", *lines]) + "\n" + extra)
     return name
 
@@ -50,7 +53,10 @@ def left(folder: Path) -> list[str]:
 
 
 def digests(folder: str) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path(folder).iterdir())}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).iterdir())
+    }
 
 
 def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
@@ -68,7 +74,12 @@ def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
     ]
     told = report("data/tickets")
     assert told["rows"] | {"train": 0, "val": 0, "test": 0} == {
-        "read": 124, "kept": 120, "dropped": 4, "train": 0, "val": 0, "test": 0,
+        "read": 124,
+        "kept": 120,
+        "dropped": 4,
+        "train": 0,
+        "val": 0,
+        "test": 0,
     }
     assert told["duplicates"]["exact_text"] == 2
     assert told["duplicates"]["conflicting_texts"] == 1
@@ -101,7 +112,9 @@ def test_the_same_input_gives_the_same_bytes_on_one_and_two_processes():
 
 def test_a_file_of_test_texts_of_the_users_own_keeps_its_rows_and_takes_them_from_train():
     raw()
-    Path("test.csv").write_text("message,intent\nmessage 5 about bills,bill\nMESSAGE 6 about cards,card\nmine,card\nmine,card\n")
+    Path("test.csv").write_text(
+        "message,intent\nmessage 5 about bills,bill\nMESSAGE 6 about cards,card\nmine,card\nmine,card\n"
+    )
     assert prepare("--input=raw.csv", "--test=test.csv", "--output=out") == 0
     told = report("out")
     assert told["leaks"]["found"] == {"test_in_train": 2}
@@ -118,7 +131,10 @@ def test_several_inputs_are_named_one_after_the_other():
     raw("a.csv", 60)
     Path("b.csv").write_text("message,intent\nanother one,card\n")
     assert prepare("--input", "a.csv", "--input=b.csv", "--output=out") == 0
-    assert {one["name"]: one["read"] for one in report("out")["sources"]} == {"a.csv": 60, "b.csv": 1}
+    assert {one["name"]: one["read"] for one in report("out")["sources"]} == {
+        "a.csv": 60,
+        "b.csv": 1,
+    }
     assert gathered(["--val", "[x.csv, y.csv]"]) == ['--val=["x.csv", "y.csv"]']
 
 
@@ -130,7 +146,10 @@ def test_a_recipe_maps_columns_by_source_and_a_flag_changes_it():
         "- {path: b.tsv, columns: [text, label], text: text, label: label}\n"
         "split: {test_share: 0.2}\n"
     )
-    assert main(["prepare", "--recipe", "mine.yaml", "--output=out", "--recipe.split.val_share=0"]) == 0
+    assert (
+        main(["prepare", "--recipe", "mine.yaml", "--output=out", "--recipe.split.val_share=0"])
+        == 0
+    )
     told = report("out")
     assert told["rows"]["read"] == 62
     assert "val" not in told["rows"]
@@ -139,7 +158,9 @@ def test_a_recipe_maps_columns_by_source_and_a_flag_changes_it():
 
 def test_a_config_holds_the_commands_options():
     raw()
-    Path("mine.yaml").write_text("input: [raw.csv]\ntext: message\nlabel: intent\nrecipe: {split: {seed: 7}}\n")
+    Path("mine.yaml").write_text(
+        "input: [raw.csv]\ntext: message\nlabel: intent\nrecipe: {split: {seed: 7}}\n"
+    )
     assert main(["prepare", "-c", "mine.yaml", "--output=out"]) == 0
     assert report("out")["recipe"]["split"]["seed"] == 7
 
@@ -147,7 +168,9 @@ def test_a_config_holds_the_commands_options():
 def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(capsys):
     raw(extra="message 5 about bills,bill\n" * 20)
     line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=strict", code=3)
-    assert line.startswith("error: the data misses a limit: dropped is 0.142857, its limit 0.1, duplicates")
+    assert line.startswith(
+        "error: the data misses a limit: dropped is 0.142857, its limit 0.1, duplicates"
+    )
     assert left(Path("out")) == ["dropped.parquet", "report.json", "report.md"]
     told = report("out")
     assert told["verdict"] == "FAIL"
@@ -155,13 +178,20 @@ def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(cap
 
 
 def test_by_group_and_by_time_name_a_column():
-    lines = [f"text {row},{'ab'[row % 2]},c{row // 4},2024-01-{1 + row % 28:02}" for row in range(200)]
+    lines = [
+        f"text {row},{'ab'[row % 2]},c{row // 4},2024-01-{1 + row % 28:02}" for row in range(200)
+    ]
     Path("raw.csv").write_text("\n".join(["message,intent,who,made", *lines]) + "\n")
     assert prepare("--input=raw.csv", "--output=g", "--group=who", "--recipe.split.by=group") == 0
-    groups = [set(pq.read_table(f"g/{split}.parquet")["group"].to_pylist()) for split in ("train", "val", "test")]
+    groups = [
+        set(pq.read_table(f"g/{split}.parquet")["group"].to_pylist())
+        for split in ("train", "val", "test")
+    ]
     assert sum(map(len, groups)) == 50
     assert prepare("--input=raw.csv", "--output=t", "--time=made", "--recipe.split.by=time") == 0
-    train, test = (pq.read_table(f"t/{split}.parquet")["time"].to_pylist() for split in ("train", "test"))
+    train, test = (
+        pq.read_table(f"t/{split}.parquet")["time"].to_pylist() for split in ("train", "test")
+    )
     assert max(train) < min(test)
 
 
@@ -171,20 +201,41 @@ def test_by_group_and_by_time_name_a_column():
         (["--output=out"], "no input is named; give --input FILE, or inputs in the recipe."),
         (["--input=raw.csv"], "output is missing; give --output"),
         (["--input=rwa.csv", "--output=out"], "rwa.csv does not exist. Did you mean 'raw.csv'?"),
-        (["--input=raw.csv", "--output=out", "--group=customer"], "raw.csv has no column 'customer' (--group); it has 'message', 'intent'."),
-        (["--input=raw.csv", "--output=out", "--recipe.split.by=group"], "recipe.split.by=group needs a column; name it with --group."),
+        (
+            ["--input=raw.csv", "--output=out", "--group=customer"],
+            "raw.csv has no column 'customer' (--group); it has 'message', 'intent'.",
+        ),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.split.by=group"],
+            "recipe.split.by=group needs a column; name it with --group.",
+        ),
         (["--input=raw.csv", "--output=out", "--recipe=strickt"], "Did you mean 'strict'?"),
-        (["--input=raw.csv", "--output=out", "--recipe.clean.min_characters=300"], "no row of train is left after clean"),
-        (["--input=raw.csv", "--output=out", "--recipe.split.test_share=1"], "split.test_share=1.0 is outside [0, 1)."),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.clean.min_characters=300"],
+            "no row of train is left after clean",
+        ),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.split.test_share=1"],
+            "split.test_share=1.0 is outside [0, 1).",
+        ),
         (["--input=raw.csv", "--output=full"], "output='full' exists and is not empty"),
         (["--input=raw.csv", "--output=raw.csv"], "is a file; name a new folder"),
         (["--input=raw.csv", "--outptu=out"], "Did you mean '--output'?"),
         (["--input=raw.csv", "--output=out", "--query=select 1"], "--query is for databases"),
-        (["--input=bad.csv", "--output=out"], "bad.csv:3: 3 fields, the last …, where the header names 2; correct the row, or set --on_bad_rows skip."),
-        (["--input=raw.csv", "--test=strange.csv", "--output=out"], "test has the label 'crad' that train does not have"),
+        (
+            ["--input=bad.csv", "--output=out"],
+            "bad.csv:3: 3 fields, the last …, where the header names 2; correct the row, or set --on_bad_rows skip.",
+        ),
+        (
+            ["--input=raw.csv", "--test=strange.csv", "--output=out"],
+            "test has the label 'crad' that train does not have",
+        ),
         (["--input=one.csv", "--output=out"], "all 2 rows have the label 'card'"),
         (["--input=raw.csv", "--output=out", "--processes=0"], "processes=0 has to be at least 1"),
-        (["--input=raw.csv", "--output=out", "--recipe.duplicates.conflicts=stop"], "1 texts stand under several labels, the first in raw.csv:2 and raw.csv:122"),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.duplicates.conflicts=stop"],
+            "1 texts stand under several labels, the first in raw.csv:2 and raw.csv:122",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line(words, message, capsys):
@@ -209,7 +260,10 @@ def test_a_recipe_with_a_mistake_names_the_nearest_key(capsys):
 def test_a_step_that_would_empty_a_class_is_refused(capsys):
     raw(extra="a,rare\nb,rare\nA,bill\nb,card\n")
     line = error(capsys, "--input=raw.csv", "--output=out")
-    assert "duplicates would drop the only 2 rows of the class 'rare'; change recipe.duplicates" in line
+    assert (
+        "duplicates would drop the only 2 rows of the class 'rare'; change recipe.duplicates"
+        in line
+    )
 
 
 def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
@@ -236,7 +290,11 @@ def test_a_signal_leaves_nothing(work, monkeypatch):
 
 
 def plain(path: Path, column: int) -> list[str]:
-    return [line.split("\t")[column] for line in path.read_text(encoding="utf-8-sig").split("\n") if line]
+    return [
+        line.split("\t")[column]
+        for line in path.read_text(encoding="utf-8-sig").split("\n")
+        if line
+    ]
 
 
 def test_the_faults_of_chnsenticorp_are_all_found(shared_data):
@@ -274,7 +332,10 @@ def test_sst2_is_split_within_a_point_and_appended_rows_move_none(shared_data):
     Path("b.tsv").write_text(f"{train}\n{dev}")
     side: dict[str, dict[str, str]] = {}
     for name in ("a", "b"):
-        assert main(["prepare", f"--input={name}.tsv", "--columns=[text, label]", f"--output={name}"]) == 0
+        assert (
+            main(["prepare", f"--input={name}.tsv", "--columns=[text, label]", f"--output={name}"])
+            == 0
+        )
         side[name] = {
             text: split
             for split in ("train", "val", "test")

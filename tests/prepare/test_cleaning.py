@@ -23,7 +23,15 @@ def table(texts, labels=None, pairs=None) -> pa.Table:
     return pa.table(columns)
 
 
-@pytest.mark.parametrize("text", ["caf\u00e9 \u201cau lait\u201d", "\u5f88\u597d\uff0c\u8c22\u8c22\uff01", "na\u00efve", "\u20ac 5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "caf\u00e9 \u201cau lait\u201d",
+        "\u5f88\u597d\uff0c\u8c22\u8c22\uff01",
+        "na\u00efve",
+        "\u20ac 5",
+    ],
+)
 def test_a_text_decoded_as_latin_1_or_cp1252_is_mended(text):
     for wrong in ("latin-1", "cp1252"):
         try:
@@ -125,7 +133,18 @@ def test_clean_text_is_in_normal_form_and_cleaning_again_changes_nothing():
     assert clean(clean(texts[1])) == clean(texts[1])
 
 
-@pytest.mark.parametrize("part", ["\u00c3\u00a9", "\u00e2\u20ac\u2122", "\x1b[", "&amp;<b", "\u200d", "a\u0300\u0301", "\u3000 "])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "\u00c3\u00a9",
+        "\u00e2\u20ac\u2122",
+        "\x1b[",
+        "&amp;<b",
+        "\u200d",
+        "a\u0300\u0301",
+        "\u3000 ",
+    ],
+)
 def test_hostile_text_takes_linear_time(part):
     def seconds(size: int) -> float:
         text = (part * size)[:size]

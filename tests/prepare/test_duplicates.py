@@ -26,7 +26,9 @@ def test_later_rows_go_and_texts_under_two_labels_go_whole(rows):
         "conflicting_rows": 5,
         "dropped": 7,
     }
-    told = dict(zip(outcome.dropped["line"].to_pylist(), outcome.dropped["reason"].to_pylist(), strict=True))
+    told = dict(
+        zip(outcome.dropped["line"].to_pylist(), outcome.dropped["reason"].to_pylist(), strict=True)
+    )
     assert told[3] == told[9] == "the text stands earlier"
     assert told[2] == told[8] == "the text stands under several labels"
 

@@ -20,9 +20,7 @@ def labelled(rows, count: int, *, seed: int = 0, **more) -> pa.Table:
 
 def sides(divided) -> dict[str, str]:
     return {
-        text: split
-        for split, table in divided.splits.items()
-        for text in table["text"].to_pylist()
+        text: split for split, table in divided.splits.items() for text in table["text"].to_pylist()
     }
 
 
@@ -51,7 +49,11 @@ def test_nearly_all_rows_keep_their_side_in_another_order_or_among_others(rows):
     table = labelled(rows, 4000)
     before = sides(divide(table, SplitSettings()))
     shuffled = table.take(pa.array(np.random.default_rng(3).permutation(4000)))
-    for other in (shuffled, pa.concat_tables([labelled(rows, 700, seed=1), table]), table.slice(100)):
+    for other in (
+        shuffled,
+        pa.concat_tables([labelled(rows, 700, seed=1), table]),
+        table.slice(100),
+    ):
         after = sides(divide(other, SplitSettings()))
         same = [after[text] == side for text, side in before.items() if text in after]
         assert np.mean(same) > 0.9
@@ -66,7 +68,9 @@ def test_another_seed_draws_other_rows(rows):
 
 
 def test_train_knows_every_class(rows):
-    table = rows([f"t{number}" for number in range(200)], [f"c{number % 67}" for number in range(200)])
+    table = rows(
+        [f"t{number}" for number in range(200)], [f"c{number % 67}" for number in range(200)]
+    )
     assert len(set(divide(table, SplitSettings()).splits["train"]["label"].to_pylist())) == 67
 
 
@@ -81,7 +85,9 @@ def test_equal_texts_stay_on_one_side(rows):
 def test_labels_in_lists_and_scores_are_stratified(rows):
     generator = np.random.default_rng(0)
     texts = [f"t{number}" for number in range(2000)]
-    lists = [["x"] * (draw < 0.5) + ["y"] * (draw > 0.3) for draw in generator.random(2000).tolist()]
+    lists = [
+        ["x"] * (draw < 0.5) + ["y"] * (draw > 0.3) for draw in generator.random(2000).tolist()
+    ]
     divided = divide(rows(texts, lists), SplitSettings())
     for table in divided.splits.values():
         names = Counter(name for names in table["label"].to_pylist() for name in names)
@@ -124,7 +130,9 @@ def test_rows_added_to_groups_move_none_and_one_that_ties_two_groups_goes(rows):
     assert {text: after[text] for text in before} == before
     assert after["another"] == "train"
     assert divided.counts["tied"] == 1
-    assert divided.dropped["reason"].to_pylist() == ["the row would tie two sides of the split together"]
+    assert divided.dropped["reason"].to_pylist() == [
+        "the row would tie two sides of the split together"
+    ]
 
 
 def test_time_split_puts_the_future_into_test(rows):
@@ -152,7 +160,9 @@ def test_stated_times_divide_whatever_is_added(rows):
     settings = SplitSettings(by="time", val_from="2024-02-01", test_from="2024-03-01")
     times = [datetime(2024, 1 + number % 3, 5, tzinfo=UTC) for number in range(60)]
     divided = divide(labelled(rows, 60, time=times), settings)
-    months = {s: {t.month for t in table["time"].to_pylist()} for s, table in divided.splits.items()}
+    months = {
+        s: {t.month for t in table["time"].to_pylist()} for s, table in divided.splits.items()
+    }
     assert months == {"train": {1}, "val": {2}, "test": {3}}
 
 
@@ -166,7 +176,10 @@ def test_a_text_that_comes_again_later_in_time_does_not_leak(rows):
 def test_splits_of_the_users_own_get_nothing(rows):
     divided = divide(labelled(rows, 500), SplitSettings(), own=["test"])
     assert list(divided.splits) == ["train", "val"]
-    assert divide(labelled(rows, 50), SplitSettings(), own=["val", "test"]).splits["train"].num_rows == 50
+    assert (
+        divide(labelled(rows, 50), SplitSettings(), own=["val", "test"]).splits["train"].num_rows
+        == 50
+    )
 
 
 def test_rows_without_group_or_time_go(rows):
@@ -178,7 +191,9 @@ def test_rows_without_group_or_time_go(rows):
 
 @pytest.mark.parametrize("by", ["group", "time"])
 def test_a_missing_column_is_named(rows, by):
-    with pytest.raises(ConfigError, match=f"recipe.split.by={by} needs a column; name it with --{by}."):
+    with pytest.raises(
+        ConfigError, match=f"recipe.split.by={by} needs a column; name it with --{by}."
+    ):
         divide(labelled(rows, 20), SplitSettings(by=by))
 
 

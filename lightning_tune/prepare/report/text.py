@@ -45,10 +45,10 @@ def report_markdown(report: PrepareReport, title: str) -> str:
 def _header(report: PrepareReport, title: str) -> str:
     rows = report.rows
     task = "no labels" if report.task is None else TASK_TITLES[report.task]
-    sides = ", ".join(f"{split} {rows[split]:,}" for split in ("train", "val", "test") if split in rows)
-    about = (
-        f"**{report.verdict}**. {task}. {rows['kept']:,} of {rows['read']:,} rows are kept: {sides}."
+    sides = ", ".join(
+        f"{split} {rows[split]:,}" for split in ("train", "val", "test") if split in rows
     )
+    about = f"**{report.verdict}**. {task}. {rows['kept']:,} of {rows['read']:,} rows are kept: {sides}."
     notes = [f"> {escape(printable(note, limit=2000))}" for note in report.notes]
     return "\n\n".join([f"# {escape(printable(title, limit=120))}: data", about, *notes])
 
@@ -156,7 +156,9 @@ def show(report: PrepareReport, *, console: Console | None = None) -> None:
     for note in report.notes:
         console.print(Text(f"note  {printable(note)}", style="yellow"))
     rows = report.rows
-    sides = ", ".join(f"{split} {rows[split]:,}" for split in ("train", "val", "test") if split in rows)
+    sides = ", ".join(
+        f"{split} {rows[split]:,}" for split in ("train", "val", "test") if split in rows
+    )
     kept = f"{rows['kept']:,} of {rows['read']:,} rows: {sides}"
     console.print(Text(f"{report.verdict:<16} {kept}", style="bold"))
 

@@ -73,20 +73,35 @@ def test_several_inputs_keep_their_origin_and_have_columns_of_their_own():
 def test_files_of_a_glob_are_told_apart():
     for name in ("b", "a"):
         Path(f"{name}.csv").write_text(f"text,label\n{name},x\n")
-    assert seen(read(Input("*.csv")), "text", "source", "line") == [("a", "a.csv", 2), ("b", "b.csv", 2)]
+    assert seen(read(Input("*.csv")), "text", "source", "line") == [
+        ("a", "a.csv", 2),
+        ("b", "b.csv", 2),
+    ]
     with pytest.raises(ConfigError, match=r"input='a.csv' is named twice"):
         read(Input("*.csv"), Input("a.csv"))
 
 
 def test_a_folder_of_text_files_by_class():
-    for name, text in (("pos/2.txt", "fine"), ("neg/1.txt", "bad"), ("pos/sub/1.txt", "good"), (".git/x.txt", "no"), ("pos/notes.md", "no")):
+    for name, text in (
+        ("pos/2.txt", "fine"),
+        ("neg/1.txt", "bad"),
+        ("pos/sub/1.txt", "good"),
+        (".git/x.txt", "no"),
+        ("pos/notes.md", "no"),
+    ):
         path = Path("films") / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     table = read(Input("films"))
-    assert seen(table, "text", "label", "line") == [("bad", "neg", 1), ("fine", "pos", 2), ("good", "pos", 3)]
+    assert seen(table, "text", "label", "line") == [
+        ("bad", "neg", 1),
+        ("fine", "pos", 2),
+        ("good", "pos", 3),
+    ]
     (Path("films") / "pos" / "2.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"films:2: 2.txt: byte 0 is not utf-8-sig; correct the row"):
+    with pytest.raises(
+        DataError, match=r"films:2: 2.txt: byte 0 is not utf-8-sig; correct the row"
+    ):
         read(Input("films"))
 
 
@@ -125,7 +140,12 @@ def test_sqlite_is_opened_to_read_alone():
     database("tickets.db")
     before = Path("tickets.db").read_bytes()
     with pytest.raises(DataError, match="readonly database"):
-        read(Input("sqlite:///tickets.db", "insert into tickets values ('a', 1, 'b') returning body as text, kind as label"))
+        read(
+            Input(
+                "sqlite:///tickets.db",
+                "insert into tickets values ('a', 1, 'b') returning body as text, kind as label",
+            )
+        )
     assert Path("tickets.db").read_bytes() == before
 
 
@@ -134,7 +154,11 @@ def test_sqlite_is_opened_to_read_alone():
     [
         (Input("sqlite:///x.db"), ConfigError, "is a database; give --query"),
         (Input("sqlite:///x.db", "select 1"), DataError, "x.db does not exist"),
-        (Input("a.csv", "select 1"), ConfigError, "input='a.csv' is no database; leave out --query"),
+        (
+            Input("a.csv", "select 1"),
+            ConfigError,
+            "input='a.csv' is no database; leave out --query",
+        ),
         (Input("gone.csv"), DataError, "gone.csv does not exist"),
         (Input("postgresql://me:secret@host/db"), ConfigError, r"'postgresql://me:\*\*\*@host/db'"),
     ],

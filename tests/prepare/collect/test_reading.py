@@ -37,9 +37,21 @@ def test_missing_texts_and_labels_are_kept_for_cleaning_to_count():
 
 
 BAD = [
-    (b"text,label\nx,1\na,b,secret@example.org\n", 3, "3 fields, the last …, where the header names 2"),
-    (b'text,label\n"open secret,1\n', 2, "broken quotes: the quote that opens field 1 is never closed"),
-    (b"text,label\ncaf\xe9,1\n", 2, "the byte 0xe9 at character 4 is not utf-8 (data.format.encoding)"),
+    (
+        b"text,label\nx,1\na,b,secret@example.org\n",
+        3,
+        "3 fields, the last …, where the header names 2",
+    ),
+    (
+        b'text,label\n"open secret,1\n',
+        2,
+        "broken quotes: the quote that opens field 1 is never closed",
+    ),
+    (
+        b"text,label\ncaf\xe9,1\n",
+        2,
+        "the byte 0xe9 at character 4 is not utf-8 (data.format.encoding)",
+    ),
     (b"text,label\na\0b,1\n", 2, "a NUL at character 2; no text holds one"),
 ]
 
@@ -60,8 +72,14 @@ def test_rows_that_cannot_be_read_stop_with_line_and_no_value_or_are_dropped(con
     ("second", "reason"),
     [
         ('{"text": 4711, "label": "x"}', "the text is a number, not a string"),
-        ('{"text": "b", "label": 1}', "mixed label types: the label 1 is a number, the one of line 1 is a string"),
-        ('{"text": "b", "label": {"a": 1}}', "is an object, not a name, a number or a list of names"),
+        (
+            '{"text": "b", "label": 1}',
+            "mixed label types: the label 1 is a number, the one of line 1 is a string",
+        ),
+        (
+            '{"text": "b", "label": {"a": 1}}',
+            "is an object, not a name, a number or a list of names",
+        ),
         ("4711", "no JSON object;"),
         ("[1", "no valid JSON"),
     ],
@@ -81,7 +99,10 @@ def test_weights_groups_and_times():
         "2024-01-02T08:00:00+00:00",
         None,
     ]
-    assert read("text,label,t\na,x,17\nb,y,3\n", columns={"time": "t"}).table["time"].type == pa.int64()
+    assert (
+        read("text,label,t\na,x,17\nb,y,3\n", columns={"time": "t"}).table["time"].type
+        == pa.int64()
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +138,7 @@ def test_a_file_without_rows_is_refused():
     "reason",
     [
         "3 fields, the last 'ann@x.org', where the header names 2",
-        "3 fields, the last \"o'neil\", where the header names 2",
+        '3 fields, the last "o\'neil", where the header names 2',
         "broken quotes: 'secret it is... and secret more...' follows the closing quote of field 1",
         "broken quotes: field 1 'a secret \\' secret' holds a quote and is not quoted",
         "broken quotes: field 1 'a very long secret of somebo... holds a quote and is not quoted",
