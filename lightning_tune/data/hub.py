@@ -67,7 +67,7 @@ class HubSource:
         )
 
     def table(self) -> Table:
-        """Return the split as a table, labels as their names; a record's line is its row, from 1."""
+        """Return the split as a table with named labels; a record's line is its row, from 1."""
         return _HubTable(self._dataset())
 
     def _dataset(self) -> Any:

@@ -7,7 +7,7 @@ Unicode make no difference.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -106,7 +106,8 @@ def _conflicting(group: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray
     high = np.full(group.max() + 1, -1)
     np.minimum.at(low, group, labels)
     np.maximum.at(high, group, labels)
-    return low != high
+    found: NDArray[np.bool_] = low != high
+    return found
 
 
 def _stopped(
@@ -116,8 +117,8 @@ def _stopped(
     same = rows[group[rows] == group[rows[0]]][:2]
     one, other = (f"{table['source'][int(at)]}:{table['line'][int(at)]}" for at in same)
     return DataError(
-        f"{int(conflicting.sum())} texts stand under several labels, the first in {one} and {other}; "
-        "correct them, or set recipe.duplicates.conflicts to drop or vote."
+        f"{int(conflicting.sum())} texts stand under several labels, the first in {one} and "
+        f"{other}; correct them, or set recipe.duplicates.conflicts to drop or vote."
     )
 
 
@@ -132,7 +133,7 @@ def _vote(
     rows = np.flatnonzero(conflicting[group])
     rows = rows[np.argsort(group[rows], kind="stable")]
     scores = pa.types.is_floating(table["label"].type)
-    values = numbers(table, "label") if scores else labels
+    values: NDArray[Any] = numbers(table, "label") if scores else labels
     for text in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1):
         winner = _middle(values[text]) if scores else _most(labels[text])
         if winner is not None:

@@ -1,6 +1,6 @@
-"""Texts that stand in two splits: found, counted, and taken out of the one that is less precious.
+"""Texts that stand in two splits: found, counted, and taken out of the less precious one.
 
-Test is the most precious and stays whole, then validation, then train. Global: it compares all rows.
+Test is the most precious and stays whole, then validation, then train. Global: it needs all rows.
 """
 
 from __future__ import annotations

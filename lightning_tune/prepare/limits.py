@@ -51,7 +51,8 @@ class Limits:
             low, high = (limit.fail, limit.warn) if name in AT_LEAST else (limit.warn, limit.fail)
             if low is not None and high is not None and low > high:
                 raise ConfigError(
-                    f"limits.{name}: warn={limit.warn:g} comes after fail={limit.fail:g}; swap them."
+                    f"limits.{name}: warn={limit.warn:g} comes after fail={limit.fail:g}; swap "
+                    "them."
                 )
 
 

@@ -11,10 +11,19 @@ import html
 import re
 
 _BLOCK = frozenset(
-    ["address", "article", "aside", "blockquote", "body", "br", "button", "caption", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer", "form", "frameset", "h1", "h2", "h3", "h4", "h5", "h6", "head", "header", "hr", "html", "iframe", "img", "input", "legend", "li", "link", "main", "map", "menu", "meta", "nav", "noscript", "object", "ol", "optgroup", "option", "p", "picture", "pre", "section", "select", "summary", "table", "tbody", "td", "textarea", "tfoot", "th", "thead", "title", "tr", "ul", "video"]
+    """
+    address article aside blockquote body br button caption center dd details dialog dir div dl dt
+    fieldset figcaption figure footer form frameset h1 h2 h3 h4 h5 h6 head header hr html iframe
+    img input legend li link main map menu meta nav noscript object ol optgroup option p picture
+    pre section select summary table tbody td textarea tfoot th thead title tr ul video
+    """.split()  # noqa: SIM905  # a hundred names read better as text
 )
 _INLINE = frozenset(
-    ["a", "abbr", "acronym", "area", "audio", "b", "base", "bdi", "bdo", "big", "cite", "code", "col", "colgroup", "data", "del", "dfn", "em", "embed", "font", "i", "ins", "kbd", "label", "mark", "meter", "nobr", "o:p", "output", "param", "progress", "q", "rp", "rt", "ruby", "s", "samp", "script", "small", "source", "span", "strike", "strong", "style", "sub", "sup", "svg", "time", "track", "tt", "u", "var", "wbr"]
+    """
+    a abbr acronym area audio b base bdi bdo big cite code col colgroup data del dfn em embed font
+    i ins kbd label mark meter nobr o:p output param progress q rp rt ruby s samp script small
+    source span strike strong style sub sup svg time track tt u var wbr
+    """.split()  # noqa: SIM905
 )
 _HIDDEN = {
     "comment": re.compile("-->"),

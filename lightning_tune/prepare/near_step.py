@@ -67,7 +67,8 @@ def drop_near(
     near = _near_to(clusters, starts, is_train_last="train" in there, compare=compare)
     keys = np.concatenate([numbers(splits[split], KEY) for split in there])
     labels = label_codes(joined([_labels(splits[split]) for split in there]))
-    kept, gone, leaks = dict(splits), [], {}
+    kept, gone = dict(splits), []
+    leaks: dict[str, int] = {}
     for at, split in enumerate(there):
         codes = np.full(sizes[at], KEPT, np.int8)
         for row, others in near.items():
@@ -154,6 +155,9 @@ def comparison(texts: Sequence[str], settings: Any) -> Compare:
         plain = [plain_text(texts[at], settings.characters) for at in (row, *others)]
         lengths = np.array([len(text) for text in plain], np.int64)
         pairs = np.zeros(len(others), np.intp), np.arange(1, len(plain), dtype=np.intp)
-        return are_near(plain, lengths, pairs, similarity=settings.similarity, threads=1)
+        near: NDArray[np.bool_] = are_near(
+            plain, lengths, pairs, similarity=settings.similarity, threads=1
+        )
+        return near
 
     return compare

@@ -6,6 +6,7 @@ duplicates and the split are global.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -166,7 +167,8 @@ def _by_split(found: Found, job: Job) -> Splits:
         mark, rest = table["split"], table.drop_columns(["split"])
         splits = {"train": rest.filter(pc.is_null(mark))}
         splits |= {split: rest.filter(pc.equal(mark, split)) for split in OWN}
-    for split, inputs in (("train", job.inputs), ("val", job.val), ("test", job.test)):
+    named: dict[Split, Sequence[Input]] = {"train": job.inputs, "val": job.val, "test": job.test}
+    for split, inputs in named.items():
         rows = splits.get(split)
         if inputs and (rows is None or not rows.num_rows):
             reasons = ", ".join(list(reason_counts(found.collected.dropped))[:3])
@@ -182,7 +184,7 @@ def _by_split(found: Found, job: Job) -> Splits:
 def _labelled(splits: Splits, found: Found, job: Job) -> None:
     """Recognise the task, and refuse classes that cleaning emptied or that train lacks."""
     if "label" in splits["train"].column_names:
-        before = found.collected.noted.classes.get("train", {})
+        before = found.collected.noted.classes.get("train", Counter())
         check_none_emptied(before, splits["train"], CLEAN)
         found.labels = label_set(splits["train"], job.task)
         for split in found.own:

@@ -62,7 +62,9 @@ def _classes(found: Found) -> dict[str, Mapping[str, int]]:
     if found.labels is None or found.labels.kind == "regression":
         return {}
     before = added(list(found.collected.noted.classes.values()))
-    after = {split: class_counts(table) for split, table in found.splits.items()}
+    after: dict[str, Mapping[str, int]] = {
+        split: class_counts(table) for split, table in found.splits.items()
+    }
     return {"before": dict(sorted(before.items())), **after}
 
 

@@ -5,13 +5,14 @@ Global: it needs all rows at once, in the order of the input.
 A rule that looks at each row alone would never move one, but leave the shares of classes to chance;
 exact shares for each class would move rows whenever some are added. So each row has a side of its
 own, drawn from its content and the seed, and rows are taken in the order of the input: one goes to
-its own side as long as every class keeps its shares within about a row in a thousand, else to the
-side that lacks most. So rows that are added at the end move none, and nearly all rows keep their
-side whatever is added, taken out or reordered elsewhere.
+its own side as long as its classes keep their shares there to within a row or two, else to the side
+that lacks most. Rows that are added at the end move none; where an earlier folder is named, or rows
+are divided by content alone, none moves whatever has changed since.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -24,7 +25,8 @@ from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.collect.values import parse_time
 from lightning_tune.prepare.keys import content_keys
 from lightning_tune.prepare.labels import class_counts, label_codes
-from lightning_tune.prepare.rows import DROPPED, KEPT, KEY, drop, numbers
+from lightning_tune.prepare.previous import read_splits
+from lightning_tune.prepare.rows import DROPPED, KEPT, KEY, drop, numbers, pairs_of
 from lightning_tune.schema import Split
 
 STEP = "split"
@@ -34,8 +36,8 @@ NO_GROUP = "the group is missing"
 NO_TIME = "the time is missing"
 
 _EVERYTHING = -1  # the stratum of all rows
-_LEAST_SLACK = 0.7  # rows that a stratum may be off its share, however few rows it has
-_SLACK = 0.001  # the same as a share of its rows
+_LEAST_SLACK = 1.5  # rows that a class may be off its share of a side, however few rows there are
+_SLACK = 0.0006  # the same as a share of all rows: within a point of any side of a tenth
 _GROUP_SLACK = 0.01  # of groups, which come in lumps
 _BINS = 20  # of the decade that the greatest score lies in
 
@@ -46,20 +48,22 @@ class SplitSettings:
 
     Args:
         by: `label`: each class in equal shares; `group`: all rows of a group on one side; `time`:
-            test after validation after train.
+            test after validation after train; `content`: each row by itself, classes by chance.
         val_share: Share of the rows for validation, in [0, 1).
         test_share: Share of the rows for test, in [0, 1).
         seed: Decides which rows.
         val_from: Where `by` is time: the first time of validation; null: by its share.
         test_from: Where `by` is time: the first time of test; null: by its share.
+        previous: A folder that prepare wrote before: what is in it keeps its side. Null: none.
     """
 
-    by: Literal["label", "group", "time"] = "label"
+    by: Literal["label", "group", "time", "content"] = "label"
     val_share: float = 0.1
     test_share: float = 0.1
     seed: int = 42
     val_from: str | None = None
     test_from: str | None = None
+    previous: str | None = None
 
     def __post_init__(self) -> None:
         for name, share in (("val_share", self.val_share), ("test_share", self.test_share)):
@@ -73,6 +77,10 @@ class SplitSettings:
         if self.by != "time" and (self.val_from or self.test_from):
             raise ConfigError(
                 f"split.val_from and split.test_from need split.by=time, not {self.by}."
+            )
+        if self.by == "time" and self.previous is not None:
+            raise ConfigError(
+                f"split.previous={self.previous!r} has no meaning with split.by=time; name times."
             )
 
 
@@ -140,7 +148,7 @@ def _cut(settings: SplitSettings, split: Split) -> str | None:
 def _complete(table: pa.Table, settings: SplitSettings) -> tuple[pa.Table, pa.Table]:
     """Drop rows that lack what they are divided by."""
     by, reason = settings.by, NO_GROUP if settings.by == "group" else NO_TIME
-    if by == "label":
+    if by in ("label", "content"):
         return table, DROPPED.empty_table()
     if by not in table.column_names:
         raise ConfigError(f"recipe.split.by={by} needs a column; name it with --{by}.")
@@ -156,17 +164,18 @@ def _in_turn(
     grouped = settings.by == "group"
     units = content_keys(table["group"].to_pylist()) if grouped else keys
     own_sides = _drawn(units, settings.seed, shares).tolist()
-    strata = [()] * len(keys) if grouped else _strata(table)
+    strata = _strata(table) if settings.by == "label" else [()] * len(keys)
     tally = _Tally([shares.get(split, 0.0) for split in SIDES], _GROUP_SLACK if grouped else _SLACK)
     sides = np.empty(len(keys), np.int8)
-    of_unit: dict[int, int] = {}
-    of_text: dict[int, int] = {}
+    of_text, of_group = _known(settings, shares)
+    of_unit = of_group if grouped else of_text
     for row, (unit, key) in enumerate(zip(units.tolist(), keys.tolist(), strict=True)):
         side = of_unit.get(unit)
         if side is None:
             side = of_text.get(key)
         if side is None:
-            side = tally.choose(strata[row], own_sides[row])
+            chance = settings.by == "content"
+            side = own_sides[row] if chance else tally.choose(strata[row], own_sides[row])
         of_unit.setdefault(unit, side)
         if of_text.setdefault(key, side) != side:
             sides[row] = -1
@@ -176,12 +185,29 @@ def _in_turn(
     return sides
 
 
+def _known(
+    settings: SplitSettings, shares: Mapping[Split, float]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the sides of the texts and of the groups in the previous folder, by their keys."""
+    texts: dict[int, int] = {}
+    groups: dict[int, int] = {}
+    for split, table in read_splits(settings.previous).items():
+        if split in shares:
+            side = SIDES.index(split)
+            keys = content_keys(table["text"].to_pylist(), pairs_of(table))
+            texts |= dict.fromkeys(keys.tolist(), side)
+            if "group" in table.column_names:
+                named = table["group"].drop_null().unique().to_pylist()
+                groups |= dict.fromkeys(content_keys(named).tolist(), side)
+    return texts, groups
+
+
 class _Tally:
     """How many rows of each stratum went to each side.
 
     Args:
         shares: Wanted share of each side.
-        slack: What a stratum may be off its shares, as a share of its rows.
+        slack: What a stratum may be off its shares, as a share of all rows.
     """
 
     def __init__(self, shares: Sequence[float], slack: float) -> None:
@@ -203,7 +229,7 @@ class _Tally:
         if any(stratum not in self._counts for stratum in strata):
             return 0
         counts = [self._of(stratum) for stratum in (_EVERYTHING, *strata)]
-        if all(self._fits(each, own) for each in counts):
+        if self._fits(counts, own):
             return own
         lacks = [
             sum(self._shares[side] * (sum(each) + 1) - each[side] for each in counts)
@@ -211,13 +237,16 @@ class _Tally:
         ]
         return self._sides[lacks.index(max(lacks))]
 
-    def _fits(self, counts: Sequence[float], own: int) -> bool:
-        rows = sum(counts) + 1
-        slack = max(_LEAST_SLACK, self._slack * rows)
-        return all(
-            abs(counts[side] + (side == own) - self._shares[side] * rows) <= slack
-            for side in self._sides
-        )
+    def _fits(self, strata: Sequence[Sequence[float]], own: int) -> bool:
+        slack = max(_LEAST_SLACK, self._slack * (sum(strata[0]) + 1))
+        for counts in strata:
+            rows = sum(counts) + 1
+            for side in self._sides:
+                wanted = self._shares[side] * rows
+                off = abs(counts[side] + (side == own) - wanted)
+                if off > slack or off > max(_LEAST_SLACK, math.sqrt(wanted)):
+                    return False
+        return True
 
     def _of(self, stratum: int) -> list[float]:
         return self._counts.setdefault(stratum, [0.0] * len(self._shares))
@@ -225,10 +254,11 @@ class _Tally:
 
 def _drawn(keys: NDArray[np.uint64], seed: int, shares: Mapping[Split, float]) -> NDArray[np.int64]:
     """Return the side that each key has of its own, [n]: by its hash with the seed, in shares."""
-    order = [split for split in ("test", "val", "train") if split in shares]
-    ends = np.cumsum([shares[split] for split in order])  # type: ignore[index]
+    order = [split for split in reversed(SIDES) if split in shares]
+    ends = np.cumsum([shares[split] for split in order])
     place = np.searchsorted(ends[:-1], _mix(keys, seed) / 2.0**64, side="right")
-    return np.array([SIDES.index(split) for split in order])[place]  # type: ignore[arg-type]
+    sides: NDArray[np.int64] = np.array([SIDES.index(split) for split in order])[place]
+    return sides
 
 
 def _mix(keys: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
@@ -259,7 +289,8 @@ def _bins(scores: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the range that each score lies in; scores of the same decade do not change them."""
     greatest = float(np.abs(scores).max()) if len(scores) else 0.0
     decade = 10.0 ** np.floor(np.log10(greatest) if greatest else 0.0)
-    return np.floor(scores / (10 * decade / _BINS)).astype(np.int64)
+    found: NDArray[np.int64] = np.floor(scores / (10 * decade / _BINS)).astype(np.int64)
+    return found
 
 
 def _by_time(
@@ -275,10 +306,10 @@ def _by_time(
     for split in ("test", "val"):
         if split not in shares:
             continue
-        after += shares[split]  # type: ignore[index]
-        stated = _cut(settings, split)  # type: ignore[arg-type]
+        after += shares[split]
+        stated = _cut(settings, split)
         at = min(round(len(ordered) * (1 - after)), len(ordered) - 1)
-        cuts[split] = int(ordered[at]) if stated is None else _stated(stated, times.type)  # type: ignore[index]
+        cuts[split] = int(ordered[at]) if stated is None else _stated(stated, times.type)
     if "val" in cuts:
         sides[values >= cuts["val"]] = SIDES.index("val")
     if "test" in cuts:
@@ -317,8 +348,8 @@ def _check_filled(
                 else f"change recipe.split.{split}_share"
             )
             raise DataError(
-                f"the split by {settings.by} of {len(sides)} rows leaves none for {split}; add rows, "
-                f"{fix}, or name a file of your own (--val, --test)."
+                f"the split by {settings.by} of {len(sides)} rows leaves none for {split}; add "
+                f"rows, {fix}, or name a file of your own (--val, --test)."
             )
 
 

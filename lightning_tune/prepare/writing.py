@@ -1,7 +1,7 @@
 """The prepared folder, whole or not at all; only its owner may look into it.
 
-`train.parquet`, `val.parquet`, `test.parquet` and `prepare.json` are what `fit` reads. Where a limit
-is missed, the folder holds the report and the dropped rows alone.
+`train.parquet`, `val.parquet`, `test.parquet` and `prepare.json` are what `fit` reads. Where a
+limit is missed, the folder holds the report and the dropped rows alone.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
     python tests/benchmarks/preparing.py --text FILE --rows 1000000 --recipe FILE --processes 2
 
-The lines of FILE (up to the first tab; SST-2's sentences have 19 words) are repeated up to the number of
-rows, each time with edits: three words in ten are swapped for words of other lines, and one row in
-twenty stays as it was, so that there are duplicates to find. The rows are written as CSV and prepared in a
-fresh process, the way the command does it, with the recipe that is named.
+The lines of FILE (up to the first tab; SST-2's sentences have 19 words) are repeated up to the
+number of rows, each time with edits: three words in ten are swapped for words of other lines; one
+row in twenty stays as it was, so that there are duplicates to find. The rows are written as CSV and
+prepared in a fresh process, the way the command does it, with the recipe that is named.
 """
 
 from __future__ import annotations

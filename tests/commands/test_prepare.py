@@ -1,4 +1,4 @@
-"""`prepare` from the command line: the chain on real data, what it refuses, what it never leaves."""
+"""`prepare` from the command line: the chain on real data, what it refuses, what it leaves."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def test_the_same_input_gives_the_same_bytes_on_one_and_two_processes():
 def test_a_file_of_test_texts_of_the_users_own_keeps_its_rows_and_takes_them_from_train():
     raw()
     Path("test.csv").write_text(
-        "message,intent\nmessage 5 about bills,bill\nMESSAGE 6 about cards,card\nmine,card\nmine,card\n"
+        "message,intent\nmessage 5 about bills,bill\nMESSAGE 6 about cards,card\n"
+        "mine,card\nmine,card\n"
     )
     assert prepare("--input=raw.csv", "--test=test.csv", "--output=out") == 0
     told = report("out")
@@ -224,7 +225,8 @@ def test_by_group_and_by_time_name_a_column():
         (["--input=raw.csv", "--output=out", "--query=select 1"], "--query is for databases"),
         (
             ["--input=bad.csv", "--output=out"],
-            "bad.csv:3: 3 fields, the last …, where the header names 2; correct the row, or set --on_bad_rows skip.",
+            "bad.csv:3: 3 fields, the last …, where the header names 2; correct the row, or set "
+            "--on_bad_rows skip.",
         ),
         (
             ["--input=raw.csv", "--test=strange.csv", "--output=out"],

@@ -32,7 +32,7 @@ def test_the_verdict_is_the_worst():
 
 
 def test_limits_in_the_wrong_order_are_refused():
-    with pytest.raises(ConfigError, match="limits.dropped: warn=0.5 comes after fail=0.1"):
+    with pytest.raises(ConfigError, match=r"limits\.dropped: warn=0.5 comes after fail=0.1"):
         Limits(dropped=Limit(0.5, 0.1))
-    with pytest.raises(ConfigError, match="limits.class_rows"):
+    with pytest.raises(ConfigError, match=r"limits\.class_rows"):
         Limits(class_rows=Limit(2, 10))

@@ -47,7 +47,7 @@ def test_what_is_no_html_stays(text):
 
 
 def test_a_script_that_never_ends_loses_only_its_tag():
-    assert without_markup("a<script>b").split() == ["a", "b"]
+    assert without_markup("a <script>b") == "a b"
 
 
 @pytest.mark.parametrize(

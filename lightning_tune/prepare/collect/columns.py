@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from lightning_tune.errors import DataError, nearest
 
@@ -59,7 +60,8 @@ def present(
     """
     for setting, column in columns.named():
         if setting in optional and column not in names:
-            columns = replace(columns, **{setting: None})
+            absent: dict[str, Any] = {setting: None}
+            columns = replace(columns, **absent)
         elif column not in names:
             raise _missing(source, setting, column, names)
         elif names.count(column) > 1:

@@ -48,7 +48,9 @@ def _header(report: PrepareReport, title: str) -> str:
     sides = ", ".join(
         f"{split} {rows[split]:,}" for split in ("train", "val", "test") if split in rows
     )
-    about = f"**{report.verdict}**. {task}. {rows['kept']:,} of {rows['read']:,} rows are kept: {sides}."
+    about = (
+        f"**{report.verdict}**. {task}. {rows['kept']:,} of {rows['read']:,} rows kept: {sides}."
+    )
     notes = [f"> {escape(printable(note, limit=2000))}" for note in report.notes]
     return "\n\n".join([f"# {escape(printable(title, limit=120))}: data", about, *notes])
 
