@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import signal
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,11 @@ from lightning_tune.commands.prepare import gathered
 from lightning_tune.data.datamodule import TextDataModule
 from lightning_tune.prepare import writing
 
+WORDS = """
+where when never again please help money letter phone shop online monday refund paid twice order
+missing broken address change account wrong happy thanks manager office waiting week today
+""".split()  # noqa: SIM905
+
 
 @pytest.fixture(autouse=True)
 def work(tmp_path, monkeypatch) -> Path:
@@ -24,11 +30,14 @@ def work(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def text(row: int) -> str:
+    """A message of five words that is no near duplicate of another row's."""
+    words = random.Random(row).choices(WORDS, k=5)
+    return f"{' '.join(words)} {'bills' if row % 3 else 'cards'}"
+
+
 def raw(name: str = "raw.csv", rows: int = 120, extra: str = "") -> str:
-    lines = [
-        f"message {row} about {'bills' if row % 3 else 'cards'},{'bill' if row % 3 else 'card'}"
-        for row in range(rows)
-    ]
+    lines = [f"{text(row)},{'bill' if row % 3 else 'card'}" for row in range(rows)]
     Path(name).write_text("\n".join(["message,intent", *lines]) + "\n" + extra)
     return name
 
@@ -60,7 +69,7 @@ def digests(folder: str) -> dict[str, str]:
 
 
 def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
-    extra = ",bill\nmessage 1 about bills,bill\nMessage 2 about  bills,card\n<b>new</b> card,card\n"
+    extra = f",bill\n{text(1)},bill\n{text(2).upper()} ,card\n<b>new</b> card,card\n"
     raw(extra=extra)
     assert prepare("--input", "raw.csv", "--output", "data/tickets") == 0
     assert left(Path("data/tickets")) == [
@@ -113,8 +122,7 @@ def test_the_same_input_gives_the_same_bytes_on_one_and_two_processes():
 def test_a_file_of_test_texts_of_the_users_own_keeps_its_rows_and_takes_them_from_train():
     raw()
     Path("test.csv").write_text(
-        "message,intent\nmessage 5 about bills,bill\nMESSAGE 6 about cards,card\n"
-        "mine,card\nmine,card\n"
+        f"message,intent\n{text(5)},bill\n{text(6).upper()},card\nmine,card\nmine,card\n"
     )
     assert prepare("--input=raw.csv", "--test=test.csv", "--output=out") == 0
     told = report("out")
@@ -124,7 +132,7 @@ def test_a_file_of_test_texts_of_the_users_own_keeps_its_rows_and_takes_them_fro
     assert told["rows"]["test"] == 4
     assert told["verdict"] == "WARN"
     train = set(pq.read_table("out/train.parquet")["text"].to_pylist())
-    assert not train & {"message 5 about bills", "message 6 about cards"}
+    assert not train & {text(5), text(6)}
     assert [one["split"] for one in told["sources"]] == ["train", "test"]
 
 
@@ -167,7 +175,7 @@ def test_a_config_holds_the_commands_options():
 
 
 def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(capsys):
-    raw(extra="message 5 about bills,bill\n" * 20)
+    raw(extra=f"{text(5)},bill\n" * 20)
     line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=strict", code=3)
     assert line.startswith(
         "error: the data misses a limit: dropped is 0.142857, its limit 0.1, duplicates"
@@ -180,7 +188,7 @@ def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(cap
 
 def test_by_group_and_by_time_name_a_column():
     lines = [
-        f"text {row},{'ab'[row % 2]},c{row // 4},2024-01-{1 + row % 28:02}" for row in range(200)
+        f"{text(row)},{'ab'[row % 2]},c{row // 4},2024-01-{1 + row % 28:02}" for row in range(200)
     ]
     Path("raw.csv").write_text("\n".join(["message,intent,who,made", *lines]) + "\n")
     assert prepare("--input=raw.csv", "--output=g", "--group=who", "--recipe.split.by=group") == 0
@@ -241,7 +249,7 @@ def test_by_group_and_by_time_name_a_column():
     ],
 )
 def test_what_cannot_be_done_is_one_line(words, message, capsys):
-    raw(extra="message 0 about cards,bill\n")
+    raw(extra=f"{text(0)},bill\n")
     Path("full").mkdir()
     (Path("full") / "notes.txt").write_text("mine")
     Path("bad.csv").write_text("message,intent\na,x\nb,y,secret\n")
@@ -260,7 +268,7 @@ def test_a_recipe_with_a_mistake_names_the_nearest_key(capsys):
 
 
 def test_a_step_that_would_empty_a_class_is_refused(capsys):
-    raw(extra="a,rare\nb,rare\nA,bill\nb,card\n")
+    raw(extra="one,rare\nother,rare\nOne,bill\nother,card\n")
     line = error(capsys, "--input=raw.csv", "--output=out")
     assert (
         "duplicates would drop the only 2 rows of the class 'rare'; change recipe.duplicates"
