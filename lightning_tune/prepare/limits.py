@@ -34,6 +34,7 @@ class Limits:
         duplicates: Share of the rows of train whose text stands earlier.
         conflicts: Share of the rows of train whose text stands under several labels.
         leaks: Share of the user's own validation and test rows whose text stood in train too.
+        truncated: Share of the rows that are written whose tokens exceed tokens.max_length.
         class_rows: Rows of the rarest class in train, at least.
         class_gap: Difference between a class's share in a split and in all rows, in points; not
             told where the split is by group or time, or the user's own.
@@ -43,6 +44,7 @@ class Limits:
     duplicates: Limit = Limit(warn=0.1)  # frozen
     conflicts: Limit = Limit(warn=0.01)  # frozen
     leaks: Limit = Limit(warn=0.0)  # frozen
+    truncated: Limit = Limit(warn=0.1)
     class_rows: Limit = Limit(warn=10, fail=2)  # frozen
     class_gap: Limit = Limit(warn=1.0)  # frozen
 

@@ -81,9 +81,7 @@ def drop_near(
     earlier = [(row, others) for row, others in near.items() if others[0] >= starts[-2]]
     counts = {
         "near": len(earlier),
-        "near_other_label": sum(
-            bool(labels[row] != labels[others[0]]) for row, others in earlier
-        ),
+        "near_other_label": sum(bool(labels[row] != labels[others[0]]) for row, others in earlier),
         "dropped": len(near),
     }
     ties = [tuple(keys[list(others)].tolist()) for _, others in earlier if len(others) > 1]

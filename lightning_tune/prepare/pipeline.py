@@ -24,6 +24,8 @@ from lightning_tune.prepare.collecting import Collected, collect
 from lightning_tune.prepare.duplicates import exact_duplicates
 from lightning_tune.prepare.keying import KeyStep, RawKeyStep
 from lightning_tune.prepare.labels import check_known, check_none_emptied, class_counts, label_set
+from lightning_tune.prepare.languages import STEP as LANGUAGES
+from lightning_tune.prepare.languages import LanguageStep, check_languages
 from lightning_tune.prepare.leaks import drop_leaks, leak_counts
 from lightning_tune.prepare.mapping import Named
 from lightning_tune.prepare.recipe import Recipe
@@ -107,6 +109,10 @@ class Found:
         self.dropped.append(dropped)
         self.steps.append(StepRecord(name, *rows, dict(counts), reason_counts(dropped)))
 
+    def dropped_by(self, name: str) -> int:
+        """Return how many rows a step dropped."""
+        return sum(step.rows_in - step.rows_out for step in self.steps if step.name == name)
+
 
 def run(job: Job) -> Found:
     """Prepare rows: from inputs to splits without leaks.
@@ -136,6 +142,9 @@ def run(job: Job) -> Found:
 def row_steps(recipe: Recipe) -> list[Named]:
     """Return the steps that look at each row alone; those without a name are not reported."""
     steps = [Named("", RawKeyStep()), Named(CLEAN, CleanStep(recipe.clean))]
+    if recipe.languages is not None:
+        check_languages(recipe.languages)
+        steps.append(Named(LANGUAGES, LanguageStep(recipe.languages)))
     if recipe.privacy is not None:
         from lightning_tune.prepare.privacy import PrivacySettings
 
@@ -148,7 +157,7 @@ def _note_row_steps(found: Found) -> None:
     collected = found.collected
     by_step = {
         name: collected.dropped.filter(pc.equal(collected.dropped["step"], name))
-        for name in (COLLECT, CLEAN)
+        for name in (COLLECT, CLEAN, LANGUAGES)
     }
     read = sum(collected.noted.read)
     unread = by_step[COLLECT]
@@ -185,7 +194,8 @@ def _labelled(splits: Splits, found: Found, job: Job) -> None:
     """Recognise the task, and refuse classes that cleaning emptied or that train lacks."""
     if "label" in splits["train"].column_names:
         before = found.collected.noted.classes.get("train", Counter())
-        check_none_emptied(before, splits["train"], CLEAN)
+        dropping = max((CLEAN, LANGUAGES), key=found.dropped_by)
+        check_none_emptied(before, splits["train"], dropping)
         found.labels = label_set(splits["train"], job.task)
         for split in found.own:
             check_known(splits[split], found.labels, split)

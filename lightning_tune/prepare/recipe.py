@@ -12,8 +12,10 @@ from lightning_tune.prepare.cleaning import CleanSettings
 from lightning_tune.prepare.collect.database import without_password
 from lightning_tune.prepare.collect.inputs import Input
 from lightning_tune.prepare.duplicates import DuplicateSettings
+from lightning_tune.prepare.languages import LanguageSettings
 from lightning_tune.prepare.limits import Limits
 from lightning_tune.prepare.splitting import SplitSettings
+from lightning_tune.prepare.truncation import TokenSettings
 
 SECRET = frozenset({"secret", "key"})
 """Settings of redaction that are never shown."""
@@ -26,19 +28,23 @@ class Recipe:
     Args:
         inputs: Inputs with columns or formats of their own; --input takes their place.
         clean: What is cleaned. Rows without text or label are always dropped.
+        languages: Which languages stay; null: they are not looked at.
         privacy: What is redacted; null: nothing.
         duplicates: What becomes of texts that stand several times in train.
         near: How near duplicates are found; null: they are not looked for.
         split: How rows are divided.
+        tokens: What the lengths of the texts that are written are measured with; null: nothing.
         limits: What the report holds the figures against.
     """
 
     inputs: tuple[Input, ...] = ()
     clean: CleanSettings = CleanSettings()  # noqa: RUF009  # frozen
+    languages: LanguageSettings | None = None
     privacy: dict[str, Any] | None = None
     duplicates: DuplicateSettings = DuplicateSettings()  # noqa: RUF009  # frozen
     near: dict[str, Any] | None = None
     split: SplitSettings = SplitSettings()  # noqa: RUF009  # frozen
+    tokens: TokenSettings | None = None
     limits: Limits = Limits()  # noqa: RUF009  # frozen
 
 

@@ -6,19 +6,23 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lightning_tune.prepare import redacting
 from lightning_tune.prepare.keys import content_keys
 from lightning_tune.prepare.labels import class_counts
+from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.leaks import leak_counts
 from lightning_tune.prepare.limits import Check, Limit, check
 from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.recipe import shown
-from lightning_tune.prepare.report.figures import measure, summary
+from lightning_tune.prepare.report.figures import measure, quantiles, summary
 from lightning_tune.prepare.report.record import PrepareReport, SourceRecord
 from lightning_tune.prepare.rows import KEY, added, pairs_of
 from lightning_tune.prepare.splitting import class_gap
+from lightning_tune.prepare.truncation import TokenCounter, truncation
 
 
 def report_of(found: Found, job: Job) -> PrepareReport:
@@ -28,7 +32,10 @@ def report_of(found: Found, job: Job) -> PrepareReport:
     kept = sum(table.num_rows for table in splits.values())
     counts = {"read": read, "kept": kept, "dropped": read - kept}
     leaks = _leaks(found)
-    gap = class_gap(splits) if job.recipe.split.by == "label" and not found.own else None
+    gap = _gap(found, job)
+    tokens = _tokens(found, job)
+    settings = job.recipe.tokens
+    longer = None if settings is None else truncation(tokens, settings)
     return PrepareReport(
         task=None if found.labels is None else found.labels.kind,
         labels=() if found.labels is None else found.labels.names,
@@ -36,18 +43,54 @@ def report_of(found: Found, job: Job) -> PrepareReport:
         steps=found.steps,
         sources=_sources(found, kept),
         classes=_classes(found),
-        lengths={
-            "before": summary(found.collected.noted.measured),
-            **{split: summary([measure(table)]) for split, table in splits.items()},
-        },
+        lengths=_lengths(found, tokens),
+        languages=_languages(found),
+        truncation=longer,
         duplicates={**_shown(found.duplicates), "near": _near(found)},
         leaks=leaks,
         privacy=_privacy(found),
         split={"tied": found.split.get("tied", 0), **({} if gap is None else {"class_gap": gap})},
-        checks=_checks(found, job, leaks, gap, read=read, kept=kept),
+        checks=[
+            *_checks(found, job, read=read, kept=kept),
+            *_checks_of_splits(found, job, gap, longer),
+            check("leaks_left", sum(leaks["left"].values()), Limit(fail=0)),
+        ],
         recipe=shown(job.recipe),
         notes=_notes(found),
     )
+
+
+def _gap(found: Found, job: Job) -> float | None:
+    """Return how far class shares differ between splits, where the split is meant to keep them."""
+    classes = found.labels is not None and found.labels.kind != "regression"
+    stratified = job.recipe.split.by == "label" and not found.own
+    return class_gap(found.splits) if classes and stratified else None
+
+
+def _tokens(found: Found, job: Job) -> dict[str, NDArray[np.int64]]:
+    if job.recipe.tokens is None:
+        return {}
+    count = TokenCounter(job.recipe.tokens)
+    return {split: count(table) for split, table in found.splits.items()}
+
+
+def _lengths(
+    found: Found, tokens: Mapping[str, NDArray[np.int64]]
+) -> dict[str, dict[str, dict[str, int]]]:
+    lengths = {"before": summary(found.collected.noted.measured)}
+    for split, table in found.splits.items():
+        lengths[split] = summary([measure(table)])
+        if split in tokens:
+            lengths[split]["tokens"] = quantiles(tokens[split])
+    return lengths
+
+
+def _languages(found: Found) -> dict[str, int] | None:
+    for step in found.steps:
+        if step.name == LANGUAGES:
+            counts = {name: count for name, count in step.counts.items() if name != "dropped"}
+            return dict(sorted(counts.items(), key=lambda one: (-one[1], one[0])))
+    return None
 
 
 def _shown(counts: Mapping[str, int]) -> dict[str, int | None]:
@@ -115,9 +158,7 @@ def _privacy(found: Found) -> dict[str, Any] | None:
     return None
 
 
-def _checks(
-    found: Found, job: Job, leaks: Mapping[str, Any], gap: float | None, *, read: int, kept: int
-) -> list[Check]:
+def _checks(found: Found, job: Job, *, read: int, kept: int) -> list[Check]:
     limits, counts = job.recipe.limits, found.duplicates
     checks = [
         check("dropped", round(1 - kept / read, 6), limits.dropped),
@@ -128,12 +169,21 @@ def _checks(
         shared = sum(found.leaks[f"{split}_in_train"] for split in found.own)
         share = round(shared / sum(found.own.values()), 6)
         checks.append(check("leaks", share, limits.leaks))
+    return checks
+
+
+def _checks_of_splits(
+    found: Found, job: Job, gap: float | None, longer: Mapping[str, Any] | None
+) -> list[Check]:
+    limits, checks = job.recipe.limits, []
+    if longer is not None:
+        checks.append(check("truncated", longer["share"], limits.truncated))
     rarest = min(class_counts(found.splits["train"]).values(), default=None)
     if rarest is not None:
         checks.append(check("class_rows", rarest, limits.class_rows))
     if gap is not None:
         checks.append(check("class_gap", gap, limits.class_gap))
-    return [*checks, check("leaks_left", sum(leaks["left"].values()), Limit(fail=0))]
+    return checks
 
 
 def _notes(found: Found) -> list[str]:

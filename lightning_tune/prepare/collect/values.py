@@ -32,7 +32,8 @@ def without_values(reason: str) -> str:
     >>> without_values("no JSON object but 4711")
     'no JSON object'
     """
-    return _QUOTED.sub("…", _JSON_VALUE.sub(r"\1", reason))
+    told = _QUOTED.sub("…", _JSON_VALUE.sub(r"\1", reason))
+    return told.replace("data.columns", "--columns").replace("data.format", "--format")
 
 
 def to_texts(values: Sequence[Any], name: str, faults: Faults) -> pa.Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,16 +38,17 @@ def summary(measured: Sequence[Mapping[str, NDArray[np.int32]]]) -> dict[str, di
     result = {}
     for name in ("characters", "words"):
         parts = [each[name] for each in measured]
-        values = np.sort(np.concatenate(parts)) if parts else np.zeros(0, np.int32)
-        result[name] = {
-            "p50": _at(values, 0.5),
-            "p95": _at(values, 0.95),
-            "max": _at(values, 1.0),
-        }
+        result[name] = quantiles(np.concatenate(parts) if parts else np.zeros(0, np.int32))
     return result
 
 
-def _at(values: NDArray[np.int32], share: float) -> int:
+def quantiles(values: NDArray[Any]) -> dict[str, int]:
+    """Return median, 95th percentile and maximum."""
+    ordered = np.sort(values)
+    return {"p50": _at(ordered, 0.5), "p95": _at(ordered, 0.95), "max": _at(ordered, 1.0)}
+
+
+def _at(values: NDArray[Any], share: float) -> int:
     """Return the value that so large a share of the others does not exceed; 0 without any."""
     if not len(values):
         return 0

@@ -65,7 +65,10 @@ class PrepareReport:
         steps: What each step did, in order.
         sources: What came of each input.
         classes: Rows of each class `before` anything was done, and by split.
-        lengths: Characters and words of a text, `before` and by split: p50, p95, max.
+        lengths: Characters and words of a text, `before` and by split: p50, p95, max; tokens too
+            where a tokenizer is named.
+        languages: Rows in each language; None: not looked at.
+        truncation: `max_length`, longer `rows` by split, their `share`; None: not measured.
         duplicates: `exact_text`, `exact_raw`, `conflicting_texts`, `conflicting_rows`, `near` …
         leaks: Texts in two splits: `found`, `raw`, `near`, `removed`, `left`.
         privacy: What was redacted: `rows`, `items` by kind; None: nothing was looked for.
@@ -82,6 +85,8 @@ class PrepareReport:
     sources: Sequence[SourceRecord]
     classes: Mapping[str, Mapping[str, int]]
     lengths: Mapping[str, Mapping[str, Mapping[str, int]]]
+    languages: Mapping[str, int] | None
+    truncation: Mapping[str, Any] | None
     duplicates: Mapping[str, int | None]
     leaks: Mapping[str, Any]
     privacy: Mapping[str, Any] | None

@@ -32,6 +32,8 @@ def report_markdown(report: PrepareReport, title: str) -> str:
         markdown_table("Dropped rows", ["Step", "Reason", "Rows"], _reasons(report)),
         markdown_table("Classes", ["Class", *_columns(report.classes)], _classes(report)),
         markdown_table("Lengths", ["", *_columns(report.lengths)], _lengths(report)),
+        _facts("Truncation", report.truncation or {}),
+        _facts("Languages", report.languages or {}),
         _facts("Duplicates", report.duplicates),
         _facts("Leaks", report.leaks),
         _facts("Privacy", report.privacy or {}),
@@ -119,11 +121,19 @@ def _classes(report: PrepareReport) -> list[list[str]]:
 
 
 def _lengths(report: PrepareReport) -> list[list[str]]:
+    found = report.lengths.values()
+    units = [
+        unit for unit in ("characters", "words", "tokens") if any(unit in one for one in found)
+    ]
     return [
-        [f"{unit}, {quantile}", *(f"{one[unit][quantile]:,}" for one in report.lengths.values())]
-        for unit in ("characters", "words")
+        [f"{unit}, {quantile}", *(_length(one.get(unit), quantile) for one in found)]
+        for unit in units
         for quantile in ("p50", "p95", "max")
     ]
+
+
+def _length(found: Mapping[str, int] | None, quantile: str) -> str:
+    return "" if found is None else f"{found[quantile]:,}"
 
 
 def _sources(report: PrepareReport) -> list[list[str]]:

@@ -50,7 +50,7 @@ BAD = [
     (
         b"text,label\ncaf\xe9,1\n",
         2,
-        "the byte 0xe9 at character 4 is not utf-8 (data.format.encoding)",
+        "the byte 0xe9 at character 4 is not utf-8 (--format.encoding)",
     ),
     (b"text,label\na\0b,1\n", 2, "a NUL at character 2; no text holds one"),
 ]
