@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError
@@ -50,6 +51,7 @@ class CleanSettings:
         control: Whether control characters and marks without width are taken out.
         unicode: The Unicode normal form; null: as it is.
         whitespace: Whether runs of white space become one space, and none at the ends.
+        labels: Whether white space at the ends of labels is taken out, so that "a " is "a".
         min_characters: Least length of a text that stays, in characters, at least 1.
         max_characters: Greatest length of a text that stays, in characters; null: any.
     """
@@ -59,6 +61,7 @@ class CleanSettings:
     control: bool = True
     unicode: Literal["NFC", "NFKC"] | None = "NFC"
     whitespace: bool = True
+    labels: bool = True
     min_characters: int = 1
     max_characters: int | None = None
 
@@ -77,7 +80,7 @@ class CleanStep:
     """Cleans some rows; works on each row alone.
 
     Its counts are the rows that each part changed (`encoding`, `html`, `control`, `unicode`,
-    `whitespace`) or dropped (`dropped`).
+    `whitespace`, `labels`) or dropped (`dropped`).
 
     Args:
         settings: What is cleaned.
@@ -98,7 +101,10 @@ class CleanStep:
             seconds = self._codes(pairs, columns["text_pair"])
             codes = np.where(codes == KEPT, seconds, codes)
             changed = changed[: len(texts)] | cleaner.flags[len(texts) :]
+        trimmed = 0
         if "label" in table.column_names:
+            if self.settings.labels:
+                table, trimmed = trim_labels(table)
             missing = table["label"].is_null().to_numpy()
             codes = np.where((codes == KEPT) & missing, UNLABELLED, codes)
         for name, values in columns.items():
@@ -106,6 +112,7 @@ class CleanStep:
             table = table.set_column(at, name, pa.array(values, pa.string()))
         kept, dropped = drop(table, codes, REASONS, step=STEP)
         counts = {"dropped": dropped.num_rows, **_changed(cleaner.names, changed)}
+        counts |= {"labels": trimmed} if self.settings.labels else {}
         return Outcome(kept, dropped, counts)
 
     def _codes(self, texts: Sequence[str | None], clean: Sequence[str]) -> NDArray[np.int8]:
@@ -120,6 +127,20 @@ class CleanStep:
             elif longest is not None and len(text) > longest:
                 codes[at] = LONG
         return codes
+
+
+def trim_labels(table: pa.Table) -> tuple[pa.Table, int]:
+    """Return the rows with no white space at the ends of labels, and how many had some.
+
+    A label of nothing else is missing. Scores and lists stay as they are.
+    """
+    column = table["label"]
+    if not pa.types.is_string(column.type):
+        return table, 0
+    trimmed = pc.utf8_trim_whitespace(column)
+    changed = pc.sum(pc.not_equal(trimmed, column)).as_py() or 0
+    filled = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+    return table.set_column(table.column_names.index("label"), "label", filled), int(changed)
 
 
 def _changed(names: Sequence[str], flags: NDArray[np.uint8]) -> dict[str, int]:

@@ -193,12 +193,20 @@ def _by_split(found: Found, job: Job) -> Splits:
 def _labelled(splits: Splits, found: Found, job: Job) -> None:
     """Recognise the task, and refuse classes that cleaning emptied or that train lacks."""
     if "label" in splits["train"].column_names:
-        before = found.collected.noted.classes.get("train", Counter())
+        before = _as_cleaned(found.collected.noted.classes.get("train", Counter()), job.recipe)
         dropping = max((CLEAN, LANGUAGES), key=found.dropped_by)
         check_none_emptied(before, splits["train"], dropping)
         found.labels = label_set(splits["train"], job.task)
         for split in found.own:
             check_known(splits[split], found.labels, split)
+
+
+def _as_cleaned(classes: Mapping[str, int], recipe: Recipe) -> dict[str, int]:
+    """Return the classes that were read by the names that cleaning gives them."""
+    cleaned: Counter[str] = Counter()
+    for name, rows in classes.items():
+        cleaned[name.strip() if recipe.clean.labels else name] += rows
+    return {name: rows for name, rows in cleaned.items() if name}
 
 
 def _without_duplicates(splits: Splits, found: Found, recipe: Recipe) -> Splits:
@@ -243,7 +251,7 @@ def _divided(splits: Splits, found: Found, recipe: Recipe) -> Splits:
     own = {split: splits[split] for split in found.own}
     divided = divide(splits["train"], recipe.split, own=list(own))
     after: Splits = {**divided.splits, **own}
-    check_none_emptied(class_counts(splits["train"]), after["train"], splitting.STEP)
+    _check_train(class_counts(splits["train"]), after["train"], recipe)
     ties = [] if found.near is None else found.near.ties
     found.split = {
         **divided.counts,
@@ -251,6 +259,17 @@ def _divided(splits: Splits, found: Found, recipe: Recipe) -> Splits:
     }
     found.step(splitting.STEP, _rows(splits, after), divided.dropped, divided.counts)
     return {split: after[split] for split in splitting.SIDES if split in after}
+
+
+def _check_train(before: Mapping[str, int], train: pa.Table, recipe: Recipe) -> None:
+    """Refuse a split that leaves a class to validation and test alone."""
+    there = class_counts(train)
+    for name, rows in before.items():
+        if name not in there:
+            raise DataError(
+                f"recipe.split.by={recipe.split.by} leaves train without the class {name!r}, whose "
+                f"{rows} rows go elsewhere; divide otherwise, or take these rows out of the input."
+            )
 
 
 def _apart(ties: Sequence[tuple[int, ...]], splits: Splits) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -186,8 +186,23 @@ def _checks_of_splits(
     return checks
 
 
-def _notes(found: Found) -> list[str]:
+def _alike(names: Sequence[str]) -> list[str]:
+    """Return a note on classes whose names differ in case or spacing alone.
+
+    >>> _alike(["Card", "bill", "card"])
+    ["the classes 'Card' and 'card' differ in case or spacing alone."]
+    """
+    first: dict[str, str] = {}
     notes = []
+    for name in names:
+        other = first.setdefault(" ".join(name.casefold().split()), name)
+        if other != name:
+            notes.append(f"the classes {other!r} and {name!r} differ in case or spacing alone.")
+    return notes
+
+
+def _notes(found: Found) -> list[str]:
+    notes = _alike([] if found.labels is None else found.labels.names)
     if found.labels is not None and found.labels.kind != "regression":
         for split, table in found.splits.items():
             there = class_counts(table)

@@ -174,6 +174,30 @@ def test_a_config_holds_the_commands_options():
     assert report("out")["recipe"]["split"]["seed"] == 7
 
 
+def test_texts_without_labels_are_prepared_too(tiny_backbone):
+    Path("raw.csv").write_text("\n".join(["message", *(text(row) for row in range(60)), text(3)]))
+    words = ["--input=raw.csv", "--label=null", "--text=message", "--output=out"]
+    assert main(["prepare", *words]) == 0
+    told = report("out")
+    assert (told["task"], told["classes"], told["duplicates"]["exact_text"]) == (None, {}, 1)
+    assert "label" not in pq.read_table("out/train.parquet").column_names
+
+
+def test_a_class_that_only_the_future_has_is_refused(capsys):
+    lines = [f"{text(row)},{'c' if row > 195 else 'ab'[row % 2]},{row}" for row in range(200)]
+    Path("raw.csv").write_text("\n".join(["message,intent,made", *lines]) + "\n")
+    line = error(capsys, "--input=raw.csv", "--output=t", "--time=made", "--recipe.split.by=time")
+    assert "recipe.split.by=time leaves train without the class 'c', whose 4 rows go elsew" in line
+
+
+def test_classes_that_differ_in_case_alone_are_noted():
+    raw(extra="one more,Card\nand another,Card \n")
+    assert prepare("--input=raw.csv", "--output=out") == 0
+    told = report("out")
+    assert "the classes 'Card' and 'card' differ in case or spacing alone." in told["notes"]
+    assert told["classes"]["train"]["Card"] >= 1
+
+
 def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(capsys):
     raw(extra=f"{text(5)},bill\n" * 20)
     line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=strict", code=3)

@@ -90,6 +90,7 @@ def test_counts_say_which_part_changed_how_many_rows():
         "control": 1,
         "unicode": 0,
         "whitespace": 2,
+        "labels": 0,
     }
     assert outcome.table["text"].to_pylist() == ["fine", "x", "a", "b", "y"]
 
@@ -110,6 +111,15 @@ def test_rows_without_text_or_label_go_with_line_and_reason_and_no_text():
         "the label is missing",
     ]
     assert outcome.counts["dropped"] == 7
+
+
+def test_labels_are_trimmed_and_one_of_white_space_alone_is_missing():
+    outcome = CleanStep(CleanSettings())(table(["a", "b", "c"], ["x ", "x", " \t"]))
+    assert outcome.table["label"].to_pylist() == ["x", "x"]
+    assert outcome.counts["labels"] == 2
+    assert outcome.dropped["reason"].to_pylist() == ["the label is missing"]
+    kept = CleanStep(CleanSettings(labels=False))(table(["a"], ["x "]))
+    assert kept.table["label"].to_pylist() == ["x "]
 
 
 def test_both_texts_of_a_pair_are_cleaned_and_needed():

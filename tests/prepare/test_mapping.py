@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -62,6 +66,55 @@ def test_chunks_are_not_all_read_ahead():
 def test_an_error_of_a_step_is_the_commands_error():
     with pytest.raises(KeyError):
         list(map_chunks([Named("clean", CleanStep(CleanSettings()))], [pa.table({"x": [1]})]))
+
+
+LEFT_ALONE = """
+import sys, time
+sys.path[:0] = {path!r}
+from tests_of_mapping import chunk, Slow
+from lightning_tune.prepare.mapping import Named, map_chunks
+if __name__ == "__main__":
+    print("begun", flush=True)
+    list(map_chunks([Named("slow", Slow())], [chunk(0)] * 8, processes=2))
+"""
+STEPS_OF_SCRIPT = """
+import os, time
+import pyarrow as pa
+from pathlib import Path
+from lightning_tune.prepare.rows import Outcome
+def chunk(start):
+    return pa.table({"text": ["a"], "source": ["b"], "line": [1]})
+class Slow:
+    def __call__(self, table):
+        (Path(__file__).parent / f"{os.getpid()}.pid").touch()
+        time.sleep(0.2)
+        return Outcome(table)
+"""
+
+
+def test_processes_end_where_the_command_was_killed(tmp_path):
+    (tmp_path / "tests_of_mapping.py").write_text(STEPS_OF_SCRIPT)
+    (tmp_path / "script.py").write_text(LEFT_ALONE.format(path=[str(tmp_path), *sys.path]))
+    command = subprocess.Popen([sys.executable, str(tmp_path / "script.py")])
+    until(lambda: len(list(tmp_path.glob("*.pid"))) == 2)
+    command.kill()
+    command.wait()
+    workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
+    until(lambda: not any(is_running(pid) for pid in workers))
+
+
+def until(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
 
 
 def test_a_lost_process_is_told():
