@@ -142,22 +142,23 @@ def _members(clusters: NDArray[np.int64]) -> list[list[int]]:
 
 
 def comparison(texts: Sequence[str], settings: Any) -> Compare:
-    """Return what tells which rows are near to one row.
+    """Return what tells which rows are near to one row, by the same measure as the search.
 
     Args:
         texts: All texts, as `texts_of` orders them.
-        settings: The `NearSettings`.
+        settings: The `NearSettings`: `similarity`, and the `characters` that count.
     """
-    from lightning_tune.prepare.near.edits import are_near
-    from lightning_tune.prepare.near.search import plain_text
+    from rapidfuzz.distance import Levenshtein
+
+    def plain(row: int) -> str:
+        return " ".join(texts[row].casefold().split())[: settings.characters]
 
     def compare(row: int, others: Sequence[int]) -> NDArray[np.bool_]:
-        plain = [plain_text(texts[at], settings.characters) for at in (row, *others)]
-        lengths = np.array([len(text) for text in plain], np.int64)
-        pairs = np.zeros(len(others), np.intp), np.arange(1, len(plain), dtype=np.intp)
-        near: NDArray[np.bool_] = are_near(
-            plain, lengths, pairs, similarity=settings.similarity, threads=1
-        )
-        return near
+        text = plain(row)
+        near = []
+        for other in map(plain, others):
+            most = int((1 - settings.similarity) * max(len(text), len(other)) + 1e-9)
+            near.append(Levenshtein.distance(text, other, score_cutoff=most) <= most)
+        return np.array(near, np.bool_)
 
     return compare

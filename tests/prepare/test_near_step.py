@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import pytest
 
-from lightning_tune.prepare.near_step import drop_near, texts_of
+from lightning_tune.prepare.near_step import comparison, drop_near, texts_of
 from lightning_tune.prepare.rows import DROPPED
 
 
@@ -69,3 +71,17 @@ def test_what_is_near_to_a_more_precious_split_goes(rows):
 def test_another_label_is_counted(rows):
     outcome = dropped_near({"train": rows(["aaaa", "aaab"], ["x", "y"])}, [0, 0])
     assert outcome.counts["near_other_label"] == 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    similarity: float = 0.9
+    characters: int = 30
+
+
+def test_near_is_at_most_the_share_of_edits_without_case_and_spacing():
+    pytest.importorskip("rapidfuzz", reason="comes with the search for near duplicates")
+    texts = ["Where is my new card", "where is  my mew card", "where is my men cart", "no"]
+    compare = comparison([*texts, "x" * 30 + "a", "x" * 30 + "bcde"], Settings())
+    assert compare(0, [1, 2, 3]).tolist() == [True, False, False]  # 1, 3 and many edits of 20
+    assert compare(4, [5]).tolist() == [True]  # only 30 characters count
