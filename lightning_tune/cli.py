@@ -27,6 +27,10 @@ class Command:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "prepare": Command(
+        "turn raw labelled text into clean, leak-free splits, with a report",
+        "lightning_tune.commands.prepare",
+    ),
     "fit": Command("fine-tune an encoder on labelled text", "lightning_tune.commands.fit"),
     "validate": Command(
         "measure a checkpoint on the validation split", "lightning_tune.commands.fit"

@@ -20,6 +20,7 @@ from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
 from lightning_tune.commands.export import export
 from lightning_tune.commands.merge import merge
+from lightning_tune.commands.prepare import prepare
 from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.models.checkpoints import read_checkpoint
@@ -190,6 +191,7 @@ def flags_of(command: str) -> set[str]:
         "dashboard": dashboard,
         "export": export,
         "merge": merge,
+        "prepare": prepare,
         "score": score,
     }
     if command in functions:

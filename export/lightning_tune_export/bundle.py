@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from lightning_tune.errors import ConfigError
 from lightning_tune.models.backbones import LoadedTokenizer
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.manifest import (
@@ -28,6 +24,7 @@ from lightning_tune.serving.manifest import (
     write_manifest,
 )
 from lightning_tune.serving.sums import write_sums
+from lightning_tune.tables.folders import appearing
 from lightning_tune_export.card import card
 from lightning_tune_export.report.page import write_html
 from lightning_tune_export.report.record import ExportReport, write_json
@@ -63,57 +60,6 @@ class Contents:
     report: ExportReport
     tokenizer: LoadedTokenizer
     config: Mapping[str, Any]
-
-
-def check_output(output: Path) -> None:
-    """Refuse a place where no new folder can be.
-
-    Raises:
-        ConfigError: if something is there already, or nothing can be written there.
-    """
-    if output.is_dir() and any(output.iterdir()):
-        raise ConfigError(
-            f"output={str(output)!r} exists and is not empty; name a new folder, or remove it."
-        )
-    if output.exists() and not output.is_dir():
-        raise ConfigError(f"output={str(output)!r} is a file; name a new folder.")
-    above = next(folder for folder in output.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise ConfigError(f"output={str(output)!r}: {above} is no folder; name another place.")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise ConfigError(f"output={str(output)!r}: {above} cannot be written to; name another.")
-
-
-@contextmanager
-def appearing(output: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `output`; once filled, it becomes `output` at once.
-
-    Everything in it is flushed to the disk before. On an error nothing stays behind.
-
-    Raises:
-        ConfigError: if something else is at `output` by then.
-    """
-    output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    hidden = output.absolute().parent / f".{output.name[:100]}.{secrets.token_hex(4)}.tmp"
-    hidden.mkdir()
-    try:
-        yield hidden
-        for folder, _, names in os.walk(hidden):
-            for place in (*(Path(folder) / name for name in names), Path(folder)):
-                _sync(place)
-        check_output(output)
-        hidden.rename(output)
-        _sync(output.absolute().parent)
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _sync(place: Path) -> None:
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_bundle(output: Path, contents: Contents) -> None:

@@ -17,7 +17,8 @@ from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED
 from lightning_tune.serving.neighbours import TOLD, Occupancy, occupancy, taken_by_others
 from lightning_tune.tables import replace_file
-from lightning_tune_export.bundle import Contents, check_output, config_of, write_bundle
+from lightning_tune.tables.folders import check_output
+from lightning_tune_export.bundle import Contents, config_of, write_bundle
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
 from lightning_tune_export.entrants import Entrant, baselines
 from lightning_tune_export.gate import missed

@@ -10,20 +10,17 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.from_checkpoint import check_target, find_checkpoint
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
+from lightning_tune.commands.recipes import named_recipe
 from lightning_tune.commands.score import unwinding
-from lightning_tune.commands.settings import Setting, given, read_yaml
-from lightning_tune.errors import ConfigError
-from lightning_tune.serving.typed import decode
-from lightning_tune_export.bundle import check_output
+from lightning_tune.commands.settings import Setting, given
+from lightning_tune.tables.folders import check_output
 from lightning_tune_export.recipe import Recipe, find_recipe
 from lightning_tune_export.source import DataOverrides
-
-RECIPE = "--recipe"
 
 
 def main(name: str, args: Sequence[str]) -> int:
     """Run the command; a recipe is a file, or the bare name of a shipped one."""
-    args, recipe = named_recipe(args)
+    args, recipe = named_recipe(args, Recipe, find_recipe, default="int8")
     parser = FunctionParser(prog=f"{PROGRAM} {name}", allow_abbrev=False)
     parser.add_argument(
         "-c", "--config", action=ActionConfigFile, help="A YAML file with these options."
@@ -37,42 +34,6 @@ def main(name: str, args: Sequence[str]) -> int:
         settings.pop("__path__", None)  # of the file it is from
     export(**as_hinted(export, values), name=recipe)
     return 0
-
-
-def named_recipe(args: Sequence[str]) -> tuple[list[str], str]:
-    """Replace the value of --recipe by the path of the file that it means; return its name too.
-
-    Raises:
-        ConfigError: if there is no such recipe.
-    """
-    words, recipe = [], "int8"
-    places = iter(range(len(args)))
-    for at in places:
-        flag, equals, value = args[at].partition("=")
-        if flag != RECIPE:
-            words.append(args[at])
-            continue
-        if not equals and at + 1 == len(args):
-            raise ConfigError("--recipe needs the name of a recipe after it.")
-        recipe = value if equals else args[next(places)]
-    path = find_recipe(recipe)
-    check_recipe(path)
-    return [f"{RECIPE}={path}", *words], Path(recipe).stem
-
-
-def check_recipe(path: str) -> None:
-    """Refuse a file that is no recipe, with the nearest setting where one is mistyped.
-
-    Raises:
-        ConfigError: saying what is wrong, and in which file.
-    """
-    try:
-        decode(Recipe, read_yaml(path))
-    except ValueError as err:
-        fix = "" if str(err).endswith("?") else "; correct the recipe."
-        raise ConfigError(f"{path}: {err}{fix}") from err
-    except ConfigError as err:
-        raise ConfigError(str(err) if path in str(err) else f"{path}: {err}") from err
 
 
 def export(

@@ -8,7 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import Any, NoReturn, get_type_hints
 
-from jsonargparse import ActionConfigFile, ArgumentParser  # type: ignore[attr-defined]
+from jsonargparse import (  # type: ignore[attr-defined]
+    ActionConfigFile,
+    ArgumentParser,
+    Namespace,
+)
 
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.settings import Setting, given
@@ -60,9 +64,18 @@ def as_hinted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str,
     """Make the dataclasses that a function takes of the mappings that the parser gives."""
     hints = get_type_hints(function)
     return {
-        name: decode(hints[name], value, name) if is_dataclass(hints[name]) else value
+        name: decode(hints[name], _plain(value), name) if is_dataclass(hints[name]) else value
         for name, value in values.items()
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with the parser's own mappings, which stand in lists too, as dictionaries."""
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def explain(message: str, settings: Sequence[Setting], options: Sequence[str] = ()) -> str:

@@ -50,7 +50,7 @@ def shipped_configs() -> dict[str, Path]:
     return {
         file.relative_to(folder).with_suffix("").as_posix(): file
         for file in sorted(folder.rglob("*.yaml"))
-        if file.relative_to(folder).parts[0] not in ("sweeps", "cluster")  # no settings of a run
+        if file.relative_to(folder).parts[0] not in ("sweeps", "cluster", "prepare")  # of no run
     }
 
 

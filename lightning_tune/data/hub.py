@@ -10,7 +10,7 @@ from typing import Any
 from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.schema import Split
 from lightning_tune.tables import BadRow, BadRows, Fields, RowBatch
-from lightning_tune.tables.records import Records
+from lightning_tune.tables.records import Records, Table
 from lightning_tune.tables.rows import BATCH_ROWS, read_table
 
 _NAMES: Mapping[Split, Sequence[str]] = {
@@ -59,12 +59,16 @@ class HubSource:
         """Read the rows in batches."""
         yield from read_table(
             self.name,
-            _HubTable(self._dataset()),
+            self.table(),
             self.fields,
             on_bad_rows=on_bad_rows,
             bad=bad,
             label_required=self.label_required,
         )
+
+    def table(self) -> Table:
+        """Return the split as a table with named labels; a record's line is its row, from 1."""
+        return _HubTable(self._dataset())
 
     def _dataset(self) -> Any:
         splits = _load(self.name, self.rest)

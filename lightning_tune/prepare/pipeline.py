@@ -1,0 +1,294 @@
+"""The stage from end to end: collect, clean, redact, duplicates, leaks, near duplicates, split.
+
+Row-wise steps (cleaning, redaction, keys) see one chunk of rows at a time; duplicates, leaks, near
+duplicates and the split are global.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.prepare import duplicates, leaks, near_step, redacting, splitting
+from lightning_tune.prepare.cleaning import STEP as CLEAN
+from lightning_tune.prepare.cleaning import CleanStep
+from lightning_tune.prepare.collect.inputs import Input, Opened, Reading, open_inputs
+from lightning_tune.prepare.collect.reading import STEP as COLLECT
+from lightning_tune.prepare.collecting import Collected, collect
+from lightning_tune.prepare.duplicates import exact_duplicates
+from lightning_tune.prepare.keying import KeyStep, RawKeyStep
+from lightning_tune.prepare.labels import check_known, check_none_emptied, class_counts, label_set
+from lightning_tune.prepare.languages import STEP as LANGUAGES
+from lightning_tune.prepare.languages import LanguageStep, check_languages
+from lightning_tune.prepare.leaks import drop_leaks, leak_counts
+from lightning_tune.prepare.mapping import Named
+from lightning_tune.prepare.recipe import Recipe
+from lightning_tune.prepare.report.record import StepRecord
+from lightning_tune.prepare.rows import DROPPED, KEY, RAW_KEY, numbers, reason_counts
+from lightning_tune.prepare.splitting import divide
+from lightning_tune.schema import LabelSet, Split, TaskKind
+from lightning_tune.serving.typed import decode
+
+OWN: tuple[Split, ...] = ("val", "test")
+Splits = Mapping[Split, pa.Table]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `prepare` is asked for.
+
+    Args:
+        inputs: Where the rows for train come from; validation and test are split off them.
+        val: The user's own validation data, if any.
+        test: The user's own test data, if any.
+        reading: How all of them are read.
+        task: The task kind, where the user states it.
+        recipe: What is done.
+        processes: How many processes work, at least 1; the result is the same.
+    """
+
+    inputs: Sequence[Input]
+    val: Sequence[Input] = ()
+    test: Sequence[Input] = ()
+    reading: Reading = Reading()  # noqa: RUF009  # frozen
+    task: TaskKind | None = None
+    recipe: Recipe = Recipe()  # noqa: RUF009  # frozen
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.processes < 1:
+            raise ConfigError(f"processes={self.processes} has to be at least 1.")
+        if not self.inputs:
+            raise ConfigError("no input is named; give --input FILE, or inputs in the recipe.")
+
+
+@dataclass
+class Found:
+    """What the steps found on their way; the report is made of it.
+
+    Args:
+        collected: All rows after the row-wise steps, and what was counted.
+        opened: The inputs.
+        labels: The task and its classes; None without labels.
+        splits: The rows of each split, at the end.
+        steps: What each step did.
+        dropped: The rows that went, by step.
+        duplicates: Counts of exact duplicates and of texts under several labels.
+        pool: Rows that were for train after cleaning.
+        own: Rows of the user's own splits after cleaning.
+        leaks: Texts in two splits, before they were taken out.
+        raw_leaks: The same of texts exactly as they were read.
+        near: What was found of near duplicates; None: they were not looked for.
+        split: Counts of the split.
+    """
+
+    collected: Collected
+    opened: Sequence[Opened]
+    labels: LabelSet | None = None
+    splits: Splits = field(default_factory=dict)
+    steps: list[StepRecord] = field(default_factory=list)
+    dropped: list[pa.Table] = field(default_factory=list)
+    duplicates: Mapping[str, int] = field(default_factory=dict)
+    pool: int = 0
+    own: Mapping[Split, int] = field(default_factory=dict)
+    leaks: Mapping[str, int] = field(default_factory=dict)
+    raw_leaks: Mapping[str, int] = field(default_factory=dict)
+    near: near_step.NearOutcome | None = None
+    split: Mapping[str, int] = field(default_factory=dict)
+
+    def step(
+        self, name: str, rows: tuple[int, int], dropped: pa.Table, counts: Mapping[str, int]
+    ) -> None:
+        """Note what a step did; `rows` came in and were left."""
+        self.dropped.append(dropped)
+        self.steps.append(StepRecord(name, *rows, dict(counts), reason_counts(dropped)))
+
+    def dropped_by(self, name: str) -> int:
+        """Return how many rows a step dropped."""
+        return sum(step.rows_in - step.rows_out for step in self.steps if step.name == name)
+
+
+def run(job: Job) -> Found:
+    """Prepare rows: from inputs to splits without leaks.
+
+    Raises:
+        DataError: if an input cannot be used, or a step would empty a class or a split.
+        ConfigError: if a setting is wrong, or needs a package that is missing.
+    """
+    opened = [
+        *open_inputs(job.inputs, job.reading, "train"),
+        *open_inputs(job.val, job.reading, "val"),
+        *open_inputs(job.test, job.reading, "test"),
+    ]
+    steps = row_steps(job.recipe)
+    collected = collect(opened, job.reading, steps, task=job.task, processes=job.processes)
+    found = Found(collected, opened)
+    _note_row_steps(found)
+    splits = _by_split(found, job)
+    _labelled(splits, found, job)
+    splits = _without_duplicates(splits, found, job.recipe)
+    splits = _without_leaks(splits, found)
+    splits = _without_near(splits, found, job)
+    found.splits = _divided(splits, found, job.recipe)
+    return found
+
+
+def row_steps(recipe: Recipe) -> list[Named]:
+    """Return the steps that look at each row alone; those without a name are not reported."""
+    steps = [Named("", RawKeyStep()), Named(CLEAN, CleanStep(recipe.clean))]
+    if recipe.languages is not None:
+        check_languages(recipe.languages)
+        steps.append(Named(LANGUAGES, LanguageStep(recipe.languages)))
+    if recipe.privacy is not None:
+        from lightning_tune.prepare.privacy import PrivacySettings
+
+        settings = _decoded(PrivacySettings, recipe.privacy, "recipe.privacy")
+        steps.append(Named(redacting.STEP, redacting.RedactStep(settings)))
+    return [*steps, Named("", KeyStep())]
+
+
+def _note_row_steps(found: Found) -> None:
+    collected = found.collected
+    by_step = {
+        name: collected.dropped.filter(pc.equal(collected.dropped["step"], name))
+        for name in (COLLECT, CLEAN, LANGUAGES)
+    }
+    read = sum(collected.noted.read)
+    unread = by_step[COLLECT]
+    found.step(COLLECT, (read, read - unread.num_rows), unread, {"dropped": unread.num_rows})
+    for name, counts in collected.counts.items():
+        if name:
+            told = {key: one for key, one in counts.items() if not key.startswith("rows_")}
+            dropped = by_step.get(name, DROPPED.empty_table())
+            found.step(name, (counts["rows_in"], counts["rows_out"]), dropped, told)
+
+
+def _by_split(found: Found, job: Job) -> Splits:
+    table = found.collected.table
+    splits: dict[Split, pa.Table] = {"train": table}
+    if "split" in table.column_names:
+        mark, rest = table["split"], table.drop_columns(["split"])
+        splits = {"train": rest.filter(pc.is_null(mark))}
+        splits |= {split: rest.filter(pc.equal(mark, split)) for split in OWN}
+    named: dict[Split, Sequence[Input]] = {"train": job.inputs, "val": job.val, "test": job.test}
+    for split, inputs in named.items():
+        rows = splits.get(split)
+        if inputs and (rows is None or not rows.num_rows):
+            reasons = ", ".join(list(reason_counts(found.collected.dropped))[:3])
+            raise DataError(
+                f"no row of {split} is left after {CLEAN}: {reasons}; see its settings."
+            )
+    found.pool = splits["train"].num_rows
+    splits = {split: rows for split, rows in splits.items() if rows.num_rows}
+    found.own = {split: splits[split].num_rows for split in OWN if split in splits}
+    return splits
+
+
+def _labelled(splits: Splits, found: Found, job: Job) -> None:
+    """Recognise the task, and refuse classes that cleaning emptied or that train lacks."""
+    if "label" in splits["train"].column_names:
+        before = _as_cleaned(found.collected.noted.classes.get("train", Counter()), job.recipe)
+        dropping = max((CLEAN, LANGUAGES), key=found.dropped_by)
+        check_none_emptied(before, splits["train"], dropping)
+        found.labels = label_set(splits["train"], job.task)
+        for split in found.own:
+            check_known(splits[split], found.labels, split)
+
+
+def _as_cleaned(classes: Mapping[str, int], recipe: Recipe) -> dict[str, int]:
+    """Return the classes that were read by the names that cleaning gives them."""
+    cleaned: Counter[str] = Counter()
+    for name, rows in classes.items():
+        cleaned[name.strip() if recipe.clean.labels else name] += rows
+    return {name: rows for name, rows in cleaned.items() if name}
+
+
+def _without_duplicates(splits: Splits, found: Found, recipe: Recipe) -> Splits:
+    before = splits["train"]
+    outcome = exact_duplicates(before, recipe.duplicates)
+    found.duplicates = outcome.counts
+    found.leaks = leak_counts(splits)
+    found.raw_leaks = leak_counts(splits, RAW_KEY)
+    check_none_emptied(class_counts(before), outcome.table, duplicates.STEP)
+    after: Splits = {**splits, "train": outcome.table}
+    found.step(duplicates.STEP, _rows(splits, after), outcome.dropped, outcome.counts)
+    return after
+
+
+def _without_leaks(splits: Splits, found: Found) -> Splits:
+    if not found.own:
+        return splits
+    after, dropped = drop_leaks(splits)
+    check_none_emptied(class_counts(splits["train"]), after["train"], leaks.STEP)
+    counts = {**found.leaks, "dropped": dropped.num_rows}
+    found.step(leaks.STEP, _rows(splits, after), dropped, counts)
+    return after
+
+
+def _without_near(splits: Splits, found: Found, job: Job) -> Splits:
+    if job.recipe.near is None:
+        return splits
+    from lightning_tune.prepare.near import NearSettings, near_duplicates
+
+    settings = _decoded(NearSettings, job.recipe.near, "recipe.near")
+    texts = near_step.texts_of(splits)
+    clusters = near_duplicates(texts, settings, processes=job.processes)
+    outcome = near_step.drop_near(splits, clusters, near_step.comparison(texts, settings))
+    found.near = outcome
+    check_none_emptied(class_counts(splits["train"]), outcome.splits["train"], near_step.STEP)
+    counts = {**outcome.counts, **outcome.leaks}
+    found.step(near_step.STEP, _rows(splits, outcome.splits), outcome.dropped, counts)
+    return outcome.splits
+
+
+def _divided(splits: Splits, found: Found, recipe: Recipe) -> Splits:
+    own = {split: splits[split] for split in found.own}
+    divided = divide(splits["train"], recipe.split, own=list(own))
+    after: Splits = {**divided.splits, **own}
+    _check_train(class_counts(splits["train"]), after["train"], recipe)
+    ties = [] if found.near is None else found.near.ties
+    found.split = {
+        **divided.counts,
+        "tied": divided.counts["tied"] + _apart(ties, divided.splits),
+    }
+    found.step(splitting.STEP, _rows(splits, after), divided.dropped, divided.counts)
+    return {split: after[split] for split in splitting.SIDES if split in after}
+
+
+def _check_train(before: Mapping[str, int], train: pa.Table, recipe: Recipe) -> None:
+    """Refuse a split that leaves a class to validation and test alone."""
+    there = class_counts(train)
+    for name, rows in before.items():
+        if name not in there:
+            raise DataError(
+                f"recipe.split.by={recipe.split.by} leaves train without the class {name!r}, whose "
+                f"{rows} rows go elsewhere; divide otherwise, or take these rows out of the input."
+            )
+
+
+def _apart(ties: Sequence[tuple[int, ...]], splits: Splits) -> int:
+    """Count the dropped near duplicates whose counterparts went to several sides."""
+    if not ties:
+        return 0
+    side = {key: split for split, rows in splits.items() for key in numbers(rows, KEY).tolist()}
+    return sum(len({side[key] for key in keys if key in side}) > 1 for keys in ties)
+
+
+def _rows(before: Splits, after: Splits) -> tuple[int, int]:
+    return (
+        sum(table.num_rows for table in before.values()),
+        sum(table.num_rows for table in after.values()),
+    )
+
+
+def _decoded(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    try:
+        return decode(kind, dict(values), where)
+    except ValueError as err:
+        raise ConfigError(f"{err}; correct the recipe.") from err

@@ -1,0 +1,88 @@
+"""The recipe of a data set: each step of `prepare` and its settings, as YAML holds them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.prepare.cleaning import CleanSettings
+from lightning_tune.prepare.collect.database import without_password
+from lightning_tune.prepare.collect.inputs import Input
+from lightning_tune.prepare.duplicates import DuplicateSettings
+from lightning_tune.prepare.languages import LanguageSettings
+from lightning_tune.prepare.limits import Limits
+from lightning_tune.prepare.splitting import SplitSettings
+from lightning_tune.prepare.truncation import TokenSettings
+
+SECRET = frozenset({"secret", "key"})
+"""Settings of redaction that are never shown."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to raw rows, in this order.
+
+    Args:
+        inputs: Inputs with columns or formats of their own; --input takes their place.
+        clean: What is cleaned. Rows without text or label are always dropped.
+        languages: Which languages stay; null: they are not looked at.
+        privacy: What is redacted; null: nothing.
+        duplicates: What becomes of texts that stand several times in train.
+        near: How near duplicates are found; null: they are not looked for.
+        split: How rows are divided.
+        tokens: What the lengths of the texts that are written are measured with; null: nothing.
+        limits: What the report holds the figures against.
+    """
+
+    inputs: tuple[Input, ...] = ()
+    clean: CleanSettings = CleanSettings()  # noqa: RUF009  # frozen
+    languages: LanguageSettings | None = None
+    privacy: dict[str, Any] | None = None
+    duplicates: DuplicateSettings = DuplicateSettings()  # noqa: RUF009  # frozen
+    near: dict[str, Any] | None = None
+    split: SplitSettings = SplitSettings()  # noqa: RUF009  # frozen
+    tokens: TokenSettings | None = None
+    limits: Limits = Limits()  # noqa: RUF009  # frozen
+
+
+def recipe_folder() -> Path:
+    """Return the folder of the shipped recipes: inside the package, or the checkout's."""
+    inside = Path(str(resources.files("lightning_tune") / "configs" / "prepare"))
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "configs" / "prepare"
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the shipped recipes by bare name."""
+    return {file.stem: file for file in sorted(recipe_folder().glob("*.yaml"))}
+
+
+def find_recipe(name: str) -> str:
+    """Return the path of a recipe: a file that is there, else a shipped one of that name.
+
+    Raises:
+        ConfigError: if there is neither, with the nearest name.
+    """
+    if Path(name).is_file():
+        return name
+    shipped = shipped_recipes()
+    bare = Path(name).name.removesuffix(".yaml")
+    if bare in shipped and name in (bare, f"{bare}.yaml", f"configs/prepare/{bare}.yaml"):
+        return str(shipped[bare])
+    raise ConfigError(
+        f"recipe {name!r} is neither a file here nor a shipped recipe ({', '.join(shipped)})."
+        + nearest(bare, shipped)
+    )
+
+
+def shown(recipe: Recipe) -> dict[str, Any]:
+    """Return the settings as plain values that may be shown: no password, no secret."""
+    values = asdict(recipe)
+    for one in values["inputs"]:
+        one["path"] = without_password(one["path"])
+    for name in values["privacy"] or {}:
+        if name in SECRET and values["privacy"][name] is not None:
+            values["privacy"][name] = "***"
+    return values

@@ -1,0 +1,105 @@
+"""The record of what `prepare` did: plain values, the same for the same input and recipe.
+
+It holds no text of the data, no time and nothing of the machine. docs/prepare.md says what each key
+means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from lightning_tune.prepare.limits import Check, Verdict, worst
+from lightning_tune.schema import Split, TaskKind
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step did.
+
+    Args:
+        name: The step.
+        rows_in: Rows that came in, of all splits.
+        rows_out: Rows that were left.
+        counts: What it did, by name.
+        reasons: Dropped rows by reason.
+    """
+
+    name: str
+    rows_in: int
+    rows_out: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """What came of one input.
+
+    Args:
+        name: As the user wrote it.
+        split: What it is for.
+        read: Its rows, those that could not be read among them.
+        kept: Rows of it in the prepared folder.
+        share: `kept` as a share of all rows there, in [0, 1].
+    """
+
+    name: str
+    split: Split
+    read: int
+    kept: int
+    share: float
+
+
+@dataclass(frozen=True)
+class PrepareReport:
+    """All that is reported.
+
+    Args:
+        task: The task kind; None without labels.
+        labels: Names of the classes.
+        rows: `read`, `kept`, `dropped`, and the rows of each split.
+        steps: What each step did, in order.
+        sources: What came of each input.
+        classes: Rows of each class `before` anything was done, and by split.
+        lengths: Characters and words of a text, `before` and by split: p50, p95, max; tokens too
+            where a tokenizer is named.
+        languages: Rows in each language; None: not looked at.
+        truncation: `max_length`, longer `rows` by split, their `share`; None: not measured.
+        duplicates: `exact_text`, `exact_raw`, `conflicting_texts`, `conflicting_rows`, `near` …
+        leaks: Texts in two splits: `found`, `raw`, `near`, `removed`, `left`.
+        privacy: What was redacted: `rows`, `items` by kind; None: nothing was looked for.
+        split: `tied`, `class_gap`.
+        checks: The figures that have limits.
+        recipe: All settings of the recipe.
+        notes: What a reader should know.
+    """
+
+    task: TaskKind | None
+    labels: Sequence[str]
+    rows: Mapping[str, int]
+    steps: Sequence[StepRecord]
+    sources: Sequence[SourceRecord]
+    classes: Mapping[str, Mapping[str, int]]
+    lengths: Mapping[str, Mapping[str, Mapping[str, int]]]
+    languages: Mapping[str, int] | None
+    truncation: Mapping[str, Any] | None
+    duplicates: Mapping[str, int | None]
+    leaks: Mapping[str, Any]
+    privacy: Mapping[str, Any] | None
+    split: Mapping[str, float]
+    checks: Sequence[Check]
+    recipe: Mapping[str, Any]
+    notes: Sequence[str] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all checks."""
+        return worst(self.checks)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, as report.json holds them."""
+        return {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}

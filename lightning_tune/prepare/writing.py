@@ -1,0 +1,73 @@
+"""The prepared folder, whole or not at all; only its owner may look into it.
+
+`train.parquet`, `val.parquet`, `test.parquet` and `prepare.json` are what `fit` reads. Where a
+limit is missed, the folder holds the report and the dropped rows alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lightning_tune import __version__
+from lightning_tune.prepare.pipeline import Found
+from lightning_tune.prepare.report.record import SCHEMA, PrepareReport
+from lightning_tune.prepare.report.text import report_markdown
+from lightning_tune.prepare.rows import joined, ordered
+from lightning_tune.tables import digest
+from lightning_tune.tables.folders import appearing
+
+_ROW_GROUP = 65_536
+_FIELDS = ("text", "text_pair", "label", "weight", "group", "time")
+
+
+def write_prepared(output: Path, found: Found, report: PrepareReport) -> None:
+    """Write the folder.
+
+    Raises:
+        ConfigError: if something is there already, or it cannot be written.
+        OSError: if the disk is full.
+    """
+    with appearing(output, private=True) as folder:
+        _write_table(folder / "dropped.parquet", joined(found.dropped))
+        if report.verdict != "FAIL":
+            for split, table in found.splits.items():
+                _write_table(folder / f"{split}.parquet", ordered(table))
+            _write_json(folder / "prepare.json", manifest(folder, found, report))
+        _write_json(folder / "report.json", report.to_dict())
+        text = report_markdown(report, output.name)
+        (folder / "report.md").write_text(text, encoding="utf-8")
+
+
+def manifest(folder: Path, found: Found, report: PrepareReport) -> dict[str, Any]:
+    """Return prepare.json: what the columns mean, and where the rows come from."""
+    columns = {name for table in found.splits.values() for name in table.column_names}
+    files = [f"{split}.parquet" for split in found.splits]
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "fields": {name: name if name in columns else None for name in _FIELDS},
+        "task": report.task,
+        "labels": list(report.labels),
+        "rows": {split: table.num_rows for split, table in found.splits.items()},
+        "inputs": [
+            {"name": one.name, "split": one.split, "sha256": one.digest()} for one in found.opened
+        ],
+        "recipe": report.recipe,
+        "files": {name: digest(str(folder / name)) for name in (*files, "dropped.parquet")},
+    }
+
+
+def _write_table(path: Path, table: pa.Table) -> None:
+    # One chunk, so that the file does not depend on how the rows came together.
+    pq.write_table(table.combine_chunks(), path, row_group_size=_ROW_GROUP, compression="zstd")
+
+
+def _write_json(path: Path, values: Mapping[str, Any] | Sequence[Any]) -> None:
+    text = json.dumps(values, ensure_ascii=False, indent=2)
+    path.write_text(f"{text}\n", encoding="utf-8")

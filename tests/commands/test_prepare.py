@@ -1,0 +1,387 @@
+"""`prepare` from the command line: the chain on real data, what it refuses, what it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from lightning_tune.cli import main
+from lightning_tune.commands.prepare import gathered
+from lightning_tune.data.datamodule import TextDataModule
+from lightning_tune.prepare import writing
+
+WORDS = """
+where when never again please help money letter phone shop online monday refund paid twice order
+missing broken address change account wrong happy thanks manager office waiting week today
+""".split()  # noqa: SIM905
+
+
+@pytest.fixture(autouse=True)
+def work(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def text(row: int) -> str:
+    """A message of five words that is no near duplicate of another row's."""
+    words = random.Random(row).choices(WORDS, k=5)
+    return f"{' '.join(words)} {'bills' if row % 3 else 'cards'}"
+
+
+def raw(name: str = "raw.csv", rows: int = 120, extra: str = "") -> str:
+    lines = [f"{text(row)},{'bill' if row % 3 else 'card'}" for row in range(rows)]
+    Path(name).write_text("\n".join(["message,intent", *lines]) + "\n" + extra)
+    return name
+
+
+def prepare(*words: str) -> int:
+    return main(["prepare", "--text", "message", "--label", "intent", *words])
+
+
+def error(capsys, *words: str, code: int = 2) -> str:
+    capsys.readouterr()
+    assert prepare(*words) == code
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def report(folder: str) -> dict:
+    return json.loads((Path(folder) / "report.json").read_text())
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def digests(folder: str) -> dict[str, str]:
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(Path(folder).iterdir())
+    }
+
+
+def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
+    extra = f",bill\n{text(1)},bill\n{text(2).upper()} ,card\n<b>new</b> card,card\n"
+    raw(extra=extra)
+    assert prepare("--input", "raw.csv", "--output", "data/tickets") == 0
+    assert left(Path("data/tickets")) == [
+        "dropped.parquet",
+        "prepare.json",
+        "report.json",
+        "report.md",
+        "test.parquet",
+        "train.parquet",
+        "val.parquet",
+    ]
+    told = report("data/tickets")
+    assert told["rows"] | {"train": 0, "val": 0, "test": 0} == {
+        "read": 124,
+        "kept": 120,
+        "dropped": 4,
+        "train": 0,
+        "val": 0,
+        "test": 0,
+    }
+    assert told["duplicates"]["exact_text"] == 2
+    assert told["duplicates"]["conflicting_texts"] == 1
+    assert told["leaks"]["left"] == {"val_in_train": 0, "test_in_val": 0, "test_in_train": 0}
+    dropped = pq.read_table("data/tickets/dropped.parquet")
+    assert dropped.column_names == ["source", "line", "step", "reason"]
+    assert sorted(dropped["line"].to_pylist()) == [4, 122, 123, 124]
+    output = capsys.readouterr().out
+    assert "next             python -m lightning_tune fit --data.train data/tickets" in output
+    data = TextDataModule("data/tickets", tokenizer=str(tiny_backbone("bert")), max_length=16)
+    data.setup()
+    assert data.label_set.names == ("bill", "card")
+    assert [len(data.train_data), len(data.val_data), len(data.test_data)] == [
+        told["rows"][split] for split in ("train", "val", "test")
+    ]
+
+
+def test_only_the_owner_may_look_into_the_folder():
+    raw()
+    assert prepare("--input=raw.csv", "--output=out") == 0
+    assert Path("out").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_same_input_gives_the_same_bytes_on_one_and_two_processes():
+    raw(rows=400)
+    for name, processes in (("a", 1), ("b", 1), ("c", 2)):
+        assert prepare("--input=raw.csv", f"--output={name}/out", f"--processes={processes}") == 0
+    assert digests("a/out") == digests("b/out") == digests("c/out")
+
+
+def test_a_file_of_test_texts_of_the_users_own_keeps_its_rows_and_takes_them_from_train():
+    raw()
+    Path("test.csv").write_text(
+        f"message,intent\n{text(5)},bill\n{text(6).upper()},card\nmine,card\nmine,card\n"
+    )
+    assert prepare("--input=raw.csv", "--test=test.csv", "--output=out") == 0
+    told = report("out")
+    assert told["leaks"]["found"] == {"test_in_train": 2}
+    assert told["leaks"]["raw"] == {"test_in_train": 1}
+    assert told["leaks"]["removed"] == 2
+    assert told["rows"]["test"] == 4
+    assert told["verdict"] == "WARN"
+    train = set(pq.read_table("out/train.parquet")["text"].to_pylist())
+    assert not train & {text(5), text(6)}
+    assert [one["split"] for one in told["sources"]] == ["train", "test"]
+
+
+def test_several_inputs_are_named_one_after_the_other():
+    raw("a.csv", 60)
+    Path("b.csv").write_text("message,intent\nanother one,card\n")
+    assert prepare("--input", "a.csv", "--input=b.csv", "--output=out") == 0
+    assert {one["name"]: one["read"] for one in report("out")["sources"]} == {
+        "a.csv": 60,
+        "b.csv": 1,
+    }
+    assert gathered(["--val", "[x.csv, y.csv]"]) == ['--val=["x.csv", "y.csv"]']
+
+
+def test_a_recipe_maps_columns_by_source_and_a_flag_changes_it():
+    raw("a.csv", 60)
+    Path("b.tsv").write_text("more text\tcard\nother text\tbill\n")
+    Path("mine.yaml").write_text(
+        "inputs:\n- {path: a.csv, text: message, label: intent}\n"
+        "- {path: b.tsv, columns: [text, label], text: text, label: label}\n"
+        "split: {test_share: 0.2}\n"
+    )
+    assert (
+        main(["prepare", "--recipe", "mine.yaml", "--output=out", "--recipe.split.val_share=0"])
+        == 0
+    )
+    told = report("out")
+    assert told["rows"]["read"] == 62
+    assert "val" not in told["rows"]
+    assert told["recipe"]["split"]["test_share"] == 0.2
+
+
+def test_a_config_holds_the_commands_options():
+    raw()
+    Path("mine.yaml").write_text(
+        "input: [raw.csv]\ntext: message\nlabel: intent\nrecipe: {split: {seed: 7}}\n"
+    )
+    assert main(["prepare", "-c", "mine.yaml", "--output=out"]) == 0
+    assert report("out")["recipe"]["split"]["seed"] == 7
+
+
+def test_texts_without_labels_are_prepared_too(tiny_backbone):
+    Path("raw.csv").write_text("\n".join(["message", *(text(row) for row in range(60)), text(3)]))
+    words = ["--input=raw.csv", "--label=null", "--text=message", "--output=out"]
+    assert main(["prepare", *words]) == 0
+    told = report("out")
+    assert (told["task"], told["classes"], told["duplicates"]["exact_text"]) == (None, {}, 1)
+    assert "label" not in pq.read_table("out/train.parquet").column_names
+
+
+def test_a_class_that_only_the_future_has_is_refused(capsys):
+    lines = [f"{text(row)},{'c' if row > 195 else 'ab'[row % 2]},{row}" for row in range(200)]
+    Path("raw.csv").write_text("\n".join(["message,intent,made", *lines]) + "\n")
+    line = error(capsys, "--input=raw.csv", "--output=t", "--time=made", "--recipe.split.by=time")
+    assert "recipe.split.by=time leaves train without the class 'c', whose 4 rows go elsew" in line
+
+
+def test_classes_that_differ_in_case_alone_are_noted():
+    raw(extra="one more,Card\nand another,Card \n")
+    assert prepare("--input=raw.csv", "--output=out") == 0
+    told = report("out")
+    assert "the classes 'Card' and 'card' differ in case or spacing alone." in told["notes"]
+    assert told["classes"]["train"]["Card"] >= 1
+
+
+def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(capsys):
+    raw(extra=f"{text(5)},bill\n" * 20)
+    line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=strict", code=3)
+    assert line.startswith(
+        "error: the data misses a limit: dropped is 0.142857, its limit 0.1, duplicates"
+    )
+    assert left(Path("out")) == ["dropped.parquet", "report.json", "report.md"]
+    told = report("out")
+    assert told["verdict"] == "FAIL"
+    assert {one["name"]: one["verdict"] for one in told["checks"]}["dropped"] == "FAIL"
+
+
+def test_by_group_and_by_time_name_a_column():
+    lines = [
+        f"{text(row)},{'ab'[row % 2]},c{row // 4},2024-01-{1 + row % 28:02}" for row in range(200)
+    ]
+    Path("raw.csv").write_text("\n".join(["message,intent,who,made", *lines]) + "\n")
+    assert prepare("--input=raw.csv", "--output=g", "--group=who", "--recipe.split.by=group") == 0
+    groups = [
+        set(pq.read_table(f"g/{split}.parquet")["group"].to_pylist())
+        for split in ("train", "val", "test")
+    ]
+    assert sum(map(len, groups)) == 50
+    assert prepare("--input=raw.csv", "--output=t", "--time=made", "--recipe.split.by=time") == 0
+    train, test = (
+        pq.read_table(f"t/{split}.parquet")["time"].to_pylist() for split in ("train", "test")
+    )
+    assert max(train) < min(test)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--output=out"], "no input is named; give --input FILE, or inputs in the recipe."),
+        (["--input=raw.csv"], "output is missing; give --output"),
+        (["--input=rwa.csv", "--output=out"], "rwa.csv does not exist. Did you mean 'raw.csv'?"),
+        (
+            ["--input=raw.csv", "--output=out", "--group=customer"],
+            "raw.csv has no column 'customer' (--group); it has 'message', 'intent'.",
+        ),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.split.by=group"],
+            "recipe.split.by=group needs a column; name it with --group.",
+        ),
+        (["--input=raw.csv", "--output=out", "--recipe=strickt"], "Did you mean 'strict'?"),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.clean.min_characters=300"],
+            "no row of train is left after clean",
+        ),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.split.test_share=1"],
+            "split.test_share=1.0 is outside [0, 1).",
+        ),
+        (["--input=raw.csv", "--output=full"], "output='full' exists and is not empty"),
+        (["--input=raw.csv", "--output=raw.csv"], "is a file; name a new folder"),
+        (["--input=raw.csv", "--outptu=out"], "Did you mean '--output'?"),
+        (["--input=raw.csv", "--output=out", "--query=select 1"], "--query is for databases"),
+        (
+            ["--input=bad.csv", "--output=out"],
+            "bad.csv:3: 3 fields, the last …, where the header names 2; correct the row, or set "
+            "--on_bad_rows skip.",
+        ),
+        (
+            ["--input=raw.csv", "--test=strange.csv", "--output=out"],
+            "test has the label 'crad' that train does not have",
+        ),
+        (["--input=one.csv", "--output=out"], "all 2 rows have the label 'card'"),
+        (["--input=raw.csv", "--output=out", "--processes=0"], "processes=0 has to be at least 1"),
+        (
+            ["--input=raw.csv", "--output=out", "--recipe.duplicates.conflicts=stop"],
+            "1 texts stand under several labels, the first in raw.csv:2 and raw.csv:122",
+        ),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(words, message, capsys):
+    raw(extra=f"{text(0)},bill\n")
+    Path("full").mkdir()
+    (Path("full") / "notes.txt").write_text("mine")
+    Path("bad.csv").write_text("message,intent\na,x\nb,y,secret\n")
+    Path("strange.csv").write_text("message,intent\nmine,crad\n")
+    Path("one.csv").write_text("message,intent\na,card\nb,card\n")
+    before = left(Path())
+    assert message in error(capsys, *words)
+    assert left(Path()) == before
+
+
+def test_a_recipe_with_a_mistake_names_the_nearest_key(capsys):
+    raw()
+    Path("mine.yaml").write_text("clean:\n  htlm: false\n")
+    line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=mine.yaml")
+    assert "mine.yaml: clean.htlm is not known. Did you mean 'html'?" in line
+
+
+def test_a_step_that_would_empty_a_class_is_refused(capsys):
+    raw(extra="one,rare\nother,rare\nOne,bill\nother,card\n")
+    line = error(capsys, "--input=raw.csv", "--output=out")
+    assert (
+        "duplicates would drop the only 2 rows of the class 'rare'; change recipe.duplicates"
+        in line
+    )
+
+
+def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
+    raw()
+
+    def full(report, title):
+        raise OSError(28, "No space left on device", title)
+
+    monkeypatch.setattr(writing, "report_markdown", full)  # the last file of all
+    assert "No space left on device" in error(capsys, "--input=raw.csv", "--output=out")
+    assert left(work) == ["raw.csv"]
+
+
+def test_a_signal_leaves_nothing(work, monkeypatch):
+    raw()
+
+    def stopped(report, title):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("SIGTERM was not heard")
+
+    monkeypatch.setattr(writing, "report_markdown", stopped)
+    assert prepare("--input=raw.csv", "--output=out") == 143
+    assert left(work) == ["raw.csv"]
+
+
+def plain(path: Path, column: int) -> list[str]:
+    return [
+        line.split("\t")[column]
+        for line in path.read_text(encoding="utf-8-sig").split("\n")
+        if line
+    ]
+
+
+def test_the_faults_of_chnsenticorp_are_all_found(shared_data):
+    folder = shared_data / "zh_chnsenticorp"
+    words = [f"--input={folder / 'train.tsv'}", f"--val={folder / 'dev.tsv'}", "--output=out"]
+    assert main(["prepare", "--columns=[text, label]", *words]) == 0
+    told = report("out")
+    assert told["duplicates"]["exact_raw"] == 1351
+    assert told["duplicates"]["exact_text"] >= 1351
+    assert told["duplicates"]["conflicting_texts"] >= 24
+    assert told["leaks"]["raw"]["val_in_train"] == 338
+    assert told["leaks"]["found"]["val_in_train"] >= 338
+    assert set(told["leaks"]["left"].values()) == {0}
+    assert told["rows"]["val"] == 1200
+    assert told["lengths"]["before"]["characters"]["p50"] > 50
+
+
+def test_the_columns_of_mrpc_and_stsb_are_read_as_they_are(shared_data):
+    mrpc = shared_data / "glue" / "MRPC" / "train.tsv"
+    words = ["--text=#1 String", "--text_pair=#2 String", "--label=Quality"]
+    assert main(["prepare", f"--input={mrpc}", *words, "--output=mrpc"]) == 0
+    assert report("mrpc")["rows"]["read"] == 3667
+    stsb = shared_data / "glue" / "STS-B" / "train.tsv"
+    words = ["--text=sentence1", "--text_pair=sentence2", "--label=score"]
+    assert main(["prepare", f"--input={stsb}", *words, "--output=stsb"]) == 0
+    told = report("stsb")
+    assert (told["task"], told["rows"]["read"]) == ("regression", 5749)
+    assert pq.read_table("stsb/train.parquet")["label"].type == "double"
+
+
+def test_sst2_is_split_within_a_point_and_appended_rows_move_none(shared_data):
+    train = (shared_data / "sst2_sentence" / "train.tsv").read_text()
+    dev = (shared_data / "sst2_sentence" / "dev.tsv").read_text()
+    Path("a.tsv").write_text(train)
+    Path("b.tsv").write_text(f"{train}\n{dev}")
+    side: dict[str, dict[str, str]] = {}
+    for name in ("a", "b"):
+        assert (
+            main(["prepare", f"--input={name}.tsv", "--columns=[text, label]", f"--output={name}"])
+            == 0
+        )
+        side[name] = {
+            text: split
+            for split in ("train", "val", "test")
+            for text in pq.read_table(f"{name}/{split}.parquet")["text"].to_pylist()
+        }
+    told = report("a")
+    assert told["duplicates"]["exact_raw"] == 9
+    assert told["split"]["class_gap"] < 1
+    assert abs(told["rows"]["test"] / told["rows"]["kept"] - 0.1) < 0.01
+    assert {split: count for split, count in Counter(side["a"].values()).items()} == {
+        split: told["rows"][split] for split in ("train", "val", "test")
+    }
+    conflicting = side["a"].keys() - side["b"].keys()  # texts that the new rows label otherwise
+    assert len(conflicting) < 5
+    assert all(side["b"][text] == split for text, split in side["a"].items() if text in side["b"])
