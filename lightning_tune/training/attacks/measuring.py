@@ -12,7 +12,7 @@ from torch import Tensor
 from lightning_tune.data.batching import BatchSettings
 from lightning_tune.training.attacks.embeddings import EmbeddingAttack, withstands
 from lightning_tune.training.attacks.search import Attempt, Target, TextAttack, attack_texts
-from lightning_tune.training.attacks.synonyms import Synonyms
+from lightning_tune.words.synonyms import Synonyms
 from lightning_tune.training.inference import LoadedClassifier
 
 Context = Callable[[], AbstractContextManager[None]]
