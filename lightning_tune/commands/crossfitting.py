@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -40,7 +42,9 @@ class EncoderSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"encoder.{name}={getattr(self, name)} is below 1; use 1 or more.")
+                raise ConfigError(
+                    f"encoder.{name}={getattr(self, name)} is below 1; use 1 or more."
+                )
         if not self.lr > 0:
             raise ConfigError(f"encoder.lr={self.lr} is not above 0; 1e-4 is usual for MiniLM.")
 
@@ -65,10 +69,30 @@ def cross_fitted(
     labels = LabelSet(kind, tuple(names))
 
     def fit_predict(training: Training, held: Sequence[str]) -> NDArray[np.float64]:
-        with TemporaryDirectory(prefix="lightning-tune-") as folder:
-            return _fit_predict(training, held, labels, settings, Path(folder), seed)
+        with TemporaryDirectory(prefix="lightning-tune-") as folder, _quiet():
+            found = _fit_predict(training, held, labels, settings, Path(folder), seed)
+        print(f"tuned on {len(training.texts):,} texts, answered {len(held):,}", flush=True)
+        return found
 
     return fit_predict
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Leave out what Lightning says at the start of every fit; name this command's settings."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            yield
+    except ConfigError as err:
+        raise ConfigError(str(err).replace("data.max_length", "encoder.max_length")) from err
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def _fit_predict(
@@ -114,9 +138,7 @@ def _fit_predict(
         default_root_dir=folder,
         gradient_clip_val=1.0,
     )
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        trainer.fit(model, datamodule=data)
+    trainer.fit(model, datamodule=data)
     scores = answering(model, data.travelling()).scores(list(held), batch_size=64)
     return scores.double().numpy()
 
@@ -143,7 +165,9 @@ def _write(path: Path, training: Training, labels: LabelSet) -> None:
     write_rows(path, columns)
 
 
-def embedder(backbone: str, *, batch_size: int = 64) -> Callable[[Sequence[str]], NDArray[np.float32]]:
+def embedder(
+    backbone: str, *, batch_size: int = 64
+) -> Callable[[Sequence[str]], NDArray[np.float32]]:
     """Return a function that gives each text the mean of its last hidden states, [n, width].
 
     Args:

@@ -64,7 +64,7 @@ def label(
     weak: bool = False,
     tool: Tool = "table",
     several: bool = False,
-    columns: Columns = Columns(),  # noqa: B008  # frozen
+    columns: Columns = Columns(),  # frozen
     format: TableFormat = TableFormat(),  # noqa: B008  # frozen
     seed: int = 0,
 ) -> None:
@@ -103,7 +103,7 @@ def label(
         pool = _read_pool(input, columns, format)
         known = _read_labelled(labelled, columns, format, several=several)
         if apply is not None:
-            _take_back(pool, known, apply, Path(output), several=several, format=format)
+            _take_back(pool, known, apply, Path(output), columns, format, several=several)
             return
         rest = pool.without({content_key(text, pair) for text, pair, _ in known})
         if not len(rest):
@@ -156,7 +156,7 @@ def _read_labelled(
     )
     found: Known = []
     for batch in open_source(labelled, "train", fields, format).rows("refuse"):
-        pairs = batch.pairs or [None] * len(batch.texts)
+        pairs: Sequence[str | None] = batch.pairs or [None] * len(batch.texts)
         for text, pair, label in zip(batch.texts, pairs, batch.labels or [], strict=True):
             said = split_label(label, columns.separator)
             found.append((text, pair, (str(said),) if several and isinstance(said, str) else said))
@@ -164,7 +164,14 @@ def _read_labelled(
 
 
 def _take_back(
-    pool: Pool, known: Known, apply: str, output: Path, *, several: bool, format: TableFormat
+    pool: Pool,
+    known: Known,
+    apply: str,
+    output: Path,
+    columns: Columns,
+    format: TableFormat,
+    *,
+    several: bool,
 ) -> None:
     check_extension(output)
     given = labelled_rows(pool, read_batch(apply, several=several, format=format))
@@ -175,17 +182,26 @@ def _take_back(
         if pool.rows[at].key not in old
     ]
     rows = [*known, *new]
-    columns: dict[str, list[Any]] = {"text": [text for text, _, _ in rows]}
-    if pool.pairs is not None:
-        columns["text_pair"] = [pair for _, pair, _ in rows]
-    columns["label"] = [_plain(label) for _, _, label in rows]
-    write_rows(output, columns)
+    written: dict[str, list[Any]] = {columns.text: [text for text, _, _ in rows]}
+    if columns.text_pair is not None:
+        written[columns.text_pair] = [pair for _, pair, _ in rows]
+    written[columns.label] = [_written(label, output, columns.separator) for _, _, label in rows]
+    write_rows(output, written)
     again = f", {len(given) - len(new):,} labelled before" if len(given) > len(new) else ""
     print(f"{len(new):,} new labels{again}; {len(rows):,} labelled rows -> {output}")
 
 
-def _plain(label: Label) -> Any:
-    return list(label) if isinstance(label, tuple) else label
+def _written(label: Label, output: Path, separator: str | None) -> Any:
+    if not isinstance(label, tuple):
+        return label
+    if separator is not None:
+        return separator.join(label)
+    if output.suffix in (".csv", ".tsv"):
+        raise ConfigError(
+            f"{output} cannot hold several labels of a row; name --columns.separator, what stands "
+            "between them, or write .jsonl or .parquet."
+        )
+    return list(label)
 
 
 def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
@@ -228,9 +244,7 @@ def _answers(pool: Pool, known: Known, model: str | None, *, several: bool) -> _
     return _Said(names, found, _likeliest(names, found, several=several))
 
 
-def _likeliest(
-    names: tuple[str, ...], found: NDArray[np.float64], *, several: bool
-) -> list[Label]:
+def _likeliest(names: tuple[str, ...], found: NDArray[np.float64], *, several: bool) -> list[Label]:
     if several:
         return [tuple(names[at] for at in np.flatnonzero(row > 0.5)) for row in found]
     return [names[at] for at in found.argmax(axis=1)]

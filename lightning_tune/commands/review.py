@@ -129,7 +129,9 @@ class _Reviewed:
 def _apply(folder: Path, source: str, format: TableFormat) -> None:
     from lightning_tune.prepare.quality.review import apply_review, read_review
 
-    tables = {split: read_split(folder, split) for split in SPLITS if _file(folder, split).is_file()}
+    tables = {
+        split: read_split(folder, split) for split in SPLITS if _file(folder, split).is_file()
+    }
     labels = [label for table in tables.values() for label in labels_of(table)]
     names, _ = encode(labels)
     several = any(isinstance(label, tuple) for label in labels)
@@ -202,7 +204,13 @@ def _note_dropped(path: Path, rows: Sequence[Dropped]) -> None:
             ("reason", pa.string()),
         ]
     )
-    added = pa.table(dict(zip(schema.names, map(list, zip(*fresh, strict=True)), strict=True)), schema=schema) if fresh else schema.empty_table()
+    added = (
+        pa.table(
+            dict(zip(schema.names, map(list, zip(*fresh, strict=True)), strict=True)), schema=schema
+        )
+        if fresh
+        else schema.empty_table()
+    )
     whole = added if noted is None else pa.concat_tables([noted, added], promote_options="default")
     with replace_file(path, private=True) as temporary:
         pq.write_table(whole, temporary)

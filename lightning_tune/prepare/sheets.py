@@ -144,7 +144,7 @@ def label_of(value: Any, *, several: bool) -> Label | None:
             cell that is no list is one label.
 
     >>> label_of('["joy", "fear"]', several=True), label_of(" joy ", several=True)
-    (('joy', 'fear'), ('joy',))
+    (('fear', 'joy'), ('joy',))
     >>> label_of("", several=False), label_of("3", several=False)
     (None, '3')
     """
@@ -155,7 +155,7 @@ def label_of(value: Any, *, several: bool) -> Label | None:
     if value is None or value == "":
         return None
     if isinstance(value, list | tuple):
-        return tuple(dict.fromkeys(str(one).strip() for one in value))
+        return tuple(sorted({str(one).strip() for one in value}))
     return (str(value),) if several else str(value)
 
 
@@ -174,5 +174,7 @@ def is_ticked(value: Any, where: str) -> bool:
     """
     said = "" if value is None else str(value).strip().casefold()
     if said not in _YES | _NO:
-        raise DataError(f"{where}: drop={shorten(value)} is neither yes nor no; write x, or nothing.")
+        raise DataError(
+            f"{where}: drop={shorten(value)} is neither yes nor no; write x, or nothing."
+        )
     return said in _YES

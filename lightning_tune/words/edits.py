@@ -124,7 +124,6 @@ EDITS: Mapping[EditName, Variants] = {
 }
 
 
-
 def _inner(word: str) -> range:
     """Return the positions in which typing errors are made."""
     if is_unspaced(word):

@@ -15,7 +15,7 @@ def misread(word: str) -> list[str]:
     """A character or a pair is read as another.
 
     >>> misread("corn")
-    ['c0rn', 'corri', 'com', 'coru', 'eorn', 'cern']
+    ['eorn', 'coru', 'com', 'c0rn', 'cern', 'corri']
     """
     return [
         word[:at] + other + word[at + len(one) :]

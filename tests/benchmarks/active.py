@@ -2,15 +2,17 @@
 
     python tests/benchmarks/active.py --data ../shared/data/banking77 --seeds 0 1 2
 
-The model is logistic regression over the mean hidden states of a frozen backbone, refitted after each
-round; the first round is chosen by diversity, or at random for the strategy random. Accuracy is that on
-the test split; the labels that are needed are read off the curve, between two rounds in a straight line.
+The model is logistic regression over the mean hidden states of a frozen backbone, refitted after
+each round; the first round is chosen by diversity, or at random for the strategy random. Accuracy
+is that on the test split; the labels that are needed are read off the curve, between two rounds in
+a straight line.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import statistics
 from pathlib import Path
 
@@ -65,7 +67,7 @@ def curve(
 
 def needed(points: list[tuple[int, float]], goal: float) -> float | None:
     """Return at how many labels the curve first reaches an accuracy; None if it never does."""
-    for (before, low), (after, high) in zip(points, points[1:], strict=False):
+    for (before, low), (after, high) in itertools.pairwise(points):
         if low < goal <= high:
             return before + (after - before) * (goal - low) / (high - low)
     return float(points[0][0]) if points[0][1] >= goal else None
@@ -92,7 +94,9 @@ def main() -> None:
     full = float((fit(pool, labels).predict(test[0]) == test_labels).mean())
     goal = asked.share * full
     print(f"accuracy of all {len(texts)} labels {full:.4f}; {asked.share:.0%} of it is {goal:.4f}")
-    print("| strategy | labels needed, mean | by seed | accuracy at 500, 1,000 |\n|---|---|---|---|")
+    print(
+        "| strategy | labels needed, mean | by seed | accuracy at 500, 1,000 |\n|---|---|---|---|"
+    )
     for strategy in asked.strategies:
         curves = [
             curve(pool, labels, test, strategy=strategy, asked=asked, seed=seed)
@@ -103,7 +107,7 @@ def main() -> None:
         mean = f"{statistics.mean(reached):.0f}" if len(reached) == len(counts) else "not reached"
         each = ", ".join("-" if count is None else f"{count:.0f}" for count in counts)
         at = ", ".join(
-            f"{statistics.mean(float(np.interp(x, *zip(*c))) for c in curves):.3f}"
+            f"{statistics.mean(float(np.interp(x, *zip(*c, strict=False))) for c in curves):.3f}"
             for x in (500, 1000)
         )
         print(f"| {strategy} | {mean} | {each} | {at} |", flush=True)

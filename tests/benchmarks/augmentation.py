@@ -4,8 +4,8 @@
     python tests/benchmarks/augmentation.py --model linear  # a minute
 
 Each setting gets the same number of steps: twice the rows, half the epochs. The thesaurus is PPDB's
-pairs in ../shared/data/synonyms. The seed draws the ten examples, the edits and the head. Beside the
-accuracy stands the share of copies whose label the model of all training rows keeps.
+pairs in ../shared/data/synonyms. The seed draws the ten examples, the edits and the head. Beside
+the accuracy stands the share of copies whose label the linear model of all training rows keeps.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def main() -> None:
                 else cross_fitted(names, encoder, several=False, seed=seed)
             )
             said = answers(fit_predict, train, test["text"].to_pylist())
-            scores.append(float(np.mean([one == two for one, two in zip(said, right)])))
+            scores.append(float(np.mean(np.array(said) == np.array(right))))
         each = ", ".join(f"{score:.4f}" for score in scores)
         share = f"{statistics.mean(kept):.1%}" if kept else ""
         print(f"| {name} | {statistics.mean(scores):.4f} | {each} | {share} |", flush=True)

@@ -3,12 +3,13 @@
     python tests/benchmarks/suspects.py --data ../shared/data
     python tests/benchmarks/suspects.py --methods baseline fast encoder --parts flips news gain
 
-Flips: of the SST-2 training sentences a tenth gets the other label. News: the rows of noisy_newsclass
-whose noisy label differs from the clean one. The baseline is cleanlab over scikit-learn's TF-IDF and
-logistic regression, both with their defaults. Gain: of a fifth of flipped labels the 500 top suspects
-get their right label back; the linear model, or with --tuned the backbone, is fitted before and after,
-and answers SST-2's test sentences; beside it the same for 500 rows at random. Seeds 0 to 2 unless told
-otherwise; the settings of the methods were chosen on seeds 100 to 102.
+Flips: of the SST-2 training sentences a tenth gets the other label. News: the rows of
+noisy_newsclass whose noisy label differs from the clean one. The baseline is cleanlab over
+scikit-learn's TF-IDF and logistic regression, both with their defaults. Gain: of a fifth of flipped
+labels the 500 top suspects get their right label back; the linear model, or with --tuned the
+backbone, is fitted before and after, and answers SST-2's test sentences; beside it the same for 500
+rows at random. The settings of `fast` were chosen on the flips of seeds 0 to 2, and with a look at
+the news; the seeds here are others.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def accuracy(fit_predict: FitPredict, data: Noisy, test: tuple[list[str], list[s
     """Fit on the labels as they are, and answer the test sentences."""
     names, targets = encode(data.labels)
     said = fit_predict(Training(data.texts, targets, np.ones(len(targets))), test[0])
-    return float(np.mean([names[at] == right for at, right in zip(said.argmax(1), test[1])]))
+    return float(np.mean(np.array(names)[said.argmax(axis=1)] == np.array(test[1])))
 
 
 def corrected(data: Noisy, at: Sequence[int]) -> Noisy:
@@ -167,7 +168,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--parts", nargs="*", default=["flips", "news"])
     parser.add_argument("--methods", nargs="*", default=["baseline", "fast"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[10, 11, 12])
     parser.add_argument("--tuned", action="store_true", help="gain: tune the backbone")
     parser.add_argument("--backbone")
     parser.add_argument("--epochs", type=int, default=2)

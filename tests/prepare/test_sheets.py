@@ -86,7 +86,7 @@ def test_a_torn_row_is_refused_with_its_line(tmp_path):
         (None, True, None),
         ("  ", True, None),
         ("[1] not arrived", False, "[1] not arrived"),
-        ('["b", "a"]', True, ("b", "a")),
+        ('["b", "a", "b"]', True, ("a", "b")),
         ("[]", True, ()),
         (["a", "a"], True, ("a",)),
         ("a", True, ("a",)),
@@ -100,7 +100,15 @@ def test_a_cell_holds_a_label(cell, several, label):
 
 @pytest.mark.parametrize(
     ("cell", "ticked"),
-    [("x", True), (" X ", True), ("TRUE", True), (True, True), (1, True), ("", False), (None, False)],
+    [
+        ("x", True),
+        (" X ", True),
+        ("TRUE", True),
+        (True, True),
+        (1, True),
+        ("", False),
+        (None, False),
+    ],
 )
 def test_a_tick_is_what_people_write(cell, ticked):
     assert is_ticked(cell, "here") is ticked

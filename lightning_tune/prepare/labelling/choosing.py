@@ -60,7 +60,7 @@ def choose(
     size = len(given) if given is not None else int(rows or 0)
     wanted = min(count, size)
     if strategy == "random":
-        return np.random.default_rng(seed).permutation(size)[:wanted].tolist()
+        return [int(at) for at in np.random.default_rng(seed).permutation(size)[:wanted]]
     if strategy == "diversity":
         return spread(_needed(vectors, strategy, "vectors"), wanted, seed=seed)
     said = _needed(probabilities, strategy, "a model's probabilities")

@@ -114,9 +114,7 @@ def _read_table(source: str, *, several: bool, format: TableFormat) -> list[Give
         where = sheet.where(at)
         value = _choices(cell)
         label = (
-            label_of(cell, several=several)
-            if value is None
-            else names_in(value, several=several)
+            label_of(cell, several=several) if value is None else names_in(value, several=several)
         )
         if label is not None:
             found.append(Given(RowName.parse(name, where), label, where))

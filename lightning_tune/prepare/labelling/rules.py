@@ -53,7 +53,7 @@ class Rule:
             re.compile(self.pattern or "")
         except re.error as err:
             raise ConfigError(
-                f"the rule {self.name!r}: pattern={self.pattern!r} is no regular expression ({err})."
+                f"the rule {self.name!r}: pattern={self.pattern!r} is no pattern: {err}."
             ) from err
 
     def __call__(self, text: str) -> str | None:

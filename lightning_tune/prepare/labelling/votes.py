@@ -3,7 +3,9 @@
 The idea is data programming, Ratner et al. 2016, https://arxiv.org/abs/1605.07723. The votes are
 weighed by how reliable each rule turns out to be: a rule is right with a probability of its own,
 and wrong in any of the other labels alike, which is Dawid and Skene's model (1979) with one number
-a rule; expectation maximisation finds the numbers without any label.
+a rule; expectation maximisation finds the numbers without any label. Before any vote all labels are
+as likely, as votes tell little about how frequent a label is among texts on which no rule votes;
+and a rule is taken to be better than chance, as its author meant it.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.labelling.rules import LabellingFunction
 
 _ROUNDS = 50
+_LEAST = 0.02  # better than chance, at least
 _PRIOR = 0.7  # how often a rule is right before anything is known, worth two votes
 
 
@@ -76,9 +79,7 @@ def weak_labels(
     ).reshape(len(texts), len(rules))
     chances, reliability = combine(votes, max(2, len(labels)))
     called = names or [getattr(rule, "name", None) or repr(rule) for rule in rules]
-    facts = [
-        _facts(str(name), votes, at, float(reliability[at])) for at, name in enumerate(called)
-    ]
+    facts = [_facts(str(name), votes, at, float(reliability[at])) for at, name in enumerate(called)]
     ordered = np.sort(chances, axis=1)
     decided = (votes >= 0).any(axis=1) & (ordered[:, -1] - ordered[:, -2] > 1e-6)
     best = chances.argmax(axis=1)
@@ -105,10 +106,9 @@ def combine(
     """
     cast = votes >= 0
     reliability = np.full(votes.shape[1], _PRIOR)
-    share = np.full(labels, 1 / labels)
     chances = np.full((len(votes), labels), 1 / labels)
     for _ in range(_ROUNDS):
-        log = np.log(share) + np.zeros((len(votes), labels))
+        log = np.zeros((len(votes), labels))
         for rule in range(votes.shape[1]):
             rows = np.flatnonzero(cast[:, rule])
             right, wrong = reliability[rule], (1 - reliability[rule]) / (labels - 1)
@@ -123,9 +123,9 @@ def combine(
             ]
         )
         before = reliability
-        reliability = np.clip((agreeing + 2 * _PRIOR) / (cast.sum(axis=0) + 2), 0.01, 0.99)
-        voted = cast.any(axis=1)
-        share = (chances[voted].sum(axis=0) + 1) / (voted.sum() + labels)
+        reliability = np.clip(
+            (agreeing + 2 * _PRIOR) / (cast.sum(axis=0) + 2), 1 / labels + _LEAST, 0.99
+        )
         if np.abs(reliability - before).max() < 1e-6:
             break
     return chances, reliability
@@ -135,5 +135,3 @@ def _facts(name: str, votes: NDArray[np.int64], at: int, reliability: float) -> 
     own = votes[:, at : at + 1]
     other = ((votes >= 0) & (votes != own)).any(axis=1) & (own[:, 0] >= 0)
     return RuleFacts(name, int((own >= 0).sum()), int(other.sum()), round(reliability, 4))
-
-

@@ -67,17 +67,20 @@ def out_of_fold(
         fit_predict: Fits and answers; it is called once a fold.
         folds: The fold of each row, [n].
     """
-    found = np.zeros(training.targets.shape)
+    labels = training.targets.shape[1]
+    found = np.zeros((len(training.texts), labels))
     for fold in range(int(folds.max()) + 1):
         held, kept = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
         rest = Training(
-            [training.texts[at] for at in kept], training.targets[kept], training.weights[kept]
+            [training.texts[at] for at in kept.tolist()],
+            training.targets[kept],
+            training.weights[kept],
         )
-        answered = fit_predict(rest, [training.texts[at] for at in held])
-        if answered.shape != (len(held), found.shape[1]) or not np.isfinite(answered).all():
+        answered = fit_predict(rest, [training.texts[at] for at in held.tolist()])
+        if answered.shape != (len(held), labels) or not np.isfinite(answered).all():
             raise ValueError(
                 f"probabilities of shape {answered.shape} came back for {len(held)} texts and "
-                f"{found.shape[1]} labels, or some are no numbers."
+                f"{labels} labels, or some are no numbers."
             )
         found[held] = answered
     return found

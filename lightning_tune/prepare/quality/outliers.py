@@ -45,7 +45,7 @@ def outlier_scores(
 def is_outlier(scores: NDArray[np.float64], *, deviations: float = 4.0) -> NDArray[np.bool_]:
     """Return which rows stand out: above the median by so many robust standard deviations.
 
-    The deviation is 1.4826 times the median distance from the median, that of a normal distribution.
+    The deviation is 1.4826 times the median distance from the median, as of a normal distribution.
 
     Args:
         scores: The scores, [n].

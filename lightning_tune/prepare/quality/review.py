@@ -70,7 +70,9 @@ class Applied:
     gone: int
 
 
-def write_review(path: Path, split: str, table: pa.Table, found: Suspects, rows: Sequence[int]) -> None:
+def write_review(
+    path: Path, split: str, table: pa.Table, found: Suspects, rows: Sequence[int]
+) -> None:
     """Write rows to review; `reviewed` and `drop` are left to the person.
 
     Args:
@@ -130,7 +132,9 @@ def read_review(source: str, *, several: bool, format: TableFormat) -> list[Verd
             )
         if verdict.row in verdicts:
             first = verdicts[verdict.row].where
-            raise DataError(f"{where}: the row has a verdict already, at {first}; leave one of them.")
+            raise DataError(
+                f"{where}: the row has a verdict already, at {first}; leave one of them."
+            )
         if verdict.drop or verdict.label is not None:
             verdicts[verdict.row] = verdict
     return list(verdicts.values())

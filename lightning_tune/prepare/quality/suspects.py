@@ -1,8 +1,9 @@
 """Rows whose label is probably wrong, by what models say that were fitted without them.
 
 A label is suspected where confident learning puts the row into another class; the score says how
-far out of fold the row's own label is believed. With several rounds each row then counts in the
-next fit as much as the round before believed its label, so that wrong labels teach less.
+far out of fold another label is believed in its place. There may be several rounds, each with folds
+of its own: in a later one a row counts as much as the round before believed its label, so that
+wrong labels teach less, and the probabilities of all rounds are averaged.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ def suspects(
     texts: Sequence[str],
     labels: Sequence[Label],
     *,
-    settings: QualitySettings = QualitySettings(),  # noqa: B008  # frozen
+    settings: QualitySettings = QualitySettings(),  # frozen
     probabilities: FitPredict | None = None,
 ) -> Suspects:
     """Look for rows whose label is probably wrong.
@@ -98,13 +99,14 @@ def suspects(
         raise ConfigError("quality.mode='encoder' needs a backbone to fit; name one, or use fast.")
     names, targets = encode(labels)
     answer = probabilities if settings.mode == "encoder" and probabilities else fit_linear
-    folds = fold_of_each(texts, targets, folds=settings.folds, seed=settings.seed)
     several = any(isinstance(label, tuple) for label in labels)
-    weights, found = np.ones(len(texts)), np.zeros(targets.shape)
-    for _ in range(settings.rounds or (2 if settings.mode == "fast" else 1)):
-        found = out_of_fold(Training(texts, targets, weights), answer, folds=folds)
-        weights = belief(found, targets, several=several)
-    return judge(names, found, targets, several=several)
+    weights, said = np.ones(len(texts)), []
+    for number in range(settings.rounds or (2 if settings.mode == "fast" else 1)):
+        seed = settings.seed * 1000 + number
+        folds = fold_of_each(texts, targets, folds=settings.folds, seed=seed)
+        said.append(out_of_fold(Training(texts, targets, weights), answer, folds=folds))
+        weights = belief(said[-1], targets, several=several)
+    return judge(names, np.mean(said, axis=0), targets, several=several)
 
 
 def encode(labels: Sequence[Label]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
@@ -174,6 +176,6 @@ def judge(
         names=names,
         probabilities=probabilities,
         scores=scores.max(axis=1),
-        suspected=wrong.any(axis=1),
+        suspected=np.asarray(wrong.any(axis=1)),
         suggestions=[tuple(names[at] for at in np.flatnonzero(row)) for row in right],
     )

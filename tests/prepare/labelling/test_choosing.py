@@ -21,7 +21,9 @@ def groups(of: int, each: int) -> np.ndarray:
     """Rows around the corners of a large square."""
     draw = np.random.default_rng(0)
     corners = np.array([[0, 0], [100, 0], [0, 100], [100, 100]])[:of]
-    return np.vstack([corner + draw.normal(size=(each, 2)) for corner in corners]).astype(np.float32)
+    return np.vstack([corner + draw.normal(size=(each, 2)) for corner in corners]).astype(
+        np.float32
+    )
 
 
 def test_the_margin_is_between_the_two_likeliest():
@@ -48,7 +50,9 @@ def test_diversity_asks_one_of_each_group_and_the_one_in_its_middle():
     for at in chosen:
         group = vectors[at // 25 * 25 : at // 25 * 25 + 25]
         away = np.linalg.norm(group - group.mean(axis=0), axis=1)
-        assert np.linalg.norm(vectors[at] - group.mean(axis=0)) == pytest.approx(away.min(), abs=1e-4)
+        assert np.linalg.norm(vectors[at] - group.mean(axis=0)) == pytest.approx(
+            away.min(), abs=1e-4
+        )
 
 
 def test_both_asks_one_of_each_group_among_those_that_are_not_sure():

@@ -104,7 +104,9 @@ def exported(row: RowName, *choices: list[str], cancelled: bool = False) -> dict
 
 def test_a_whole_export_of_label_studio_is_read(tmp_path):
     path = tmp_path / "export.json"
-    path.write_text(json.dumps([exported(FIRST, ["card"]), exported(SECOND, ["b"], cancelled=True)]))
+    path.write_text(
+        json.dumps([exported(FIRST, ["card"]), exported(SECOND, ["b"], cancelled=True)])
+    )
     assert read(path) == {1: "card"}
 
 

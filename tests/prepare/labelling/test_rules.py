@@ -35,7 +35,11 @@ def test_a_rule_without_a_name_is_called_by_its_label_and_first_condition():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({}, "has no condition"), ({"none": ("a",)}, "has no condition"), ({"pattern": "("}, "no reg")],
+    [
+        ({}, "has no condition"),
+        ({"none": ("a",)}, "has no condition"),
+        ({"pattern": "("}, "is no pattern"),
+    ],
 )
 def test_a_rule_that_says_nothing_is_refused(settings, message):
     with pytest.raises(ConfigError, match=message):

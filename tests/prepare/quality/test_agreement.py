@@ -9,7 +9,7 @@ import pytest
 
 from lightning_tune.prepare.quality.agreement import agreement, alpha
 
-# The reliability data of Krippendorff 2011, section C: four observers, twelve units, missing values.
+# The data of Krippendorff 2011, section C: four observers, twelve units, missing values.
 OBSERVERS = {
     "a": "1 2 3 3 2 1 4 1 2 . . .",
     "b": "1 2 3 3 2 2 4 1 2 5 . 3",

@@ -9,7 +9,7 @@ from lightning_tune.errors import DataError
 from lightning_tune.prepare.quality.folds import Training, fold_of_each, out_of_fold
 
 TEXTS = [f"text number {at}" for at in range(100)]
-TARGETS = np.eye(2)[[at % 4 == 0 for at in range(100)]]
+TARGETS = np.eye(2)[[int(at % 4 == 0) for at in range(100)]]
 
 
 def test_every_fold_has_its_share_of_each_class():

@@ -18,7 +18,9 @@ def vectors() -> np.ndarray:
 def test_scores_are_the_mean_cosine_distance_to_the_nearest_neighbours(vectors):
     search = NearestNeighbors(n_neighbors=6, metric="cosine").fit(vectors)
     away, _ = search.kneighbors(vectors)
-    assert outlier_scores(vectors, neighbours=5) == pytest.approx(away[:, 1:].mean(axis=1), abs=1e-5)
+    assert outlier_scores(vectors, neighbours=5) == pytest.approx(
+        away[:, 1:].mean(axis=1), abs=1e-5
+    )
 
 
 def test_blocks_make_no_difference(vectors, monkeypatch):

@@ -14,7 +14,7 @@ from lightning_tune.prepare.quality.review import apply_review, read_review, wri
 from lightning_tune.prepare.quality.suspects import Suspects
 from lightning_tune.tables import TableFormat
 
-TEXTS = ["where is my card", "=refund me", "lost, \"again\"", "great service", "where is it"]
+TEXTS = ["where is my card", "=refund me", 'lost, "again"', "great service", "where is it"]
 LABELS = ["card", "refund", "card", "praise", "card"]
 
 
@@ -28,7 +28,7 @@ def found(suggestions) -> Suspects:
     return Suspects(
         names=("card", "praise", "refund"),
         probabilities=np.zeros((5, 3)),
-        scores=np.array([0.1, 0.2, 0.98765, 0.4, 0.5]),
+        scores=np.array([0.1, 0.2, 0.98764, 0.4, 0.5]),
         suspected=np.array([False, False, True, False, True]),
         suggestions=suggestions,
     )
@@ -68,7 +68,11 @@ def test_the_table_shows_suspects_the_most_doubtful_first(sheet):
     ]
     assert [row["text"] for row in rows] == [TEXTS[2], TEXTS[4]]
     assert rows[0]["row"] == f"train:3:{content_key(TEXTS[2])}"
-    assert (rows[0]["label"], rows[0]["suggestion"], rows[0]["score"]) == ("card", "refund", "0.9876")
+    assert (rows[0]["label"], rows[0]["suggestion"], rows[0]["score"]) == (
+        "card",
+        "refund",
+        "0.9876",
+    )
 
 
 def test_a_review_changes_confirms_and_drops(sheet):
@@ -110,7 +114,9 @@ def test_verdicts_of_another_split_are_passed_over(sheet):
 def test_a_table_of_other_data_is_refused(sheet):
     verdicts = reviewed(sheet, row3={"reviewed": "refund"})
     other = table().set_column(0, "text", pa.array(["a", "b", "c", "d", "e"]))
-    with pytest.raises(DataError, match=r"csv:2: train:3:\w+ is not that row .* no row has its text"):
+    with pytest.raises(
+        DataError, match=r"csv:2: train:3:\w+ is not that row .* no row has its text"
+    ):
         apply_review(other, verdicts, split="train", names=("card", "refund"))
 
 
@@ -151,7 +157,9 @@ def test_two_verdicts_on_one_row_are_refused(sheet):
 
 
 def test_several_labels_go_out_and_come_back_as_lists(tmp_path):
-    labels = pa.array([["card"], ["refund"], ["card", "refund"], [], ["card"]], pa.list_(pa.string()))
+    labels = pa.array(
+        [["card"], ["refund"], ["card", "refund"], [], ["card"]], pa.list_(pa.string())
+    )
     path = tmp_path / "suspects.jsonl"
     suspects = found([("card",), ("refund",), ("refund",), (), ()])
     write_review(path, "train", table(labels), suspects, [2, 4])
