@@ -80,6 +80,8 @@ def cross_fitted(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what Lightning says at the start of every fit; name this command's settings."""
+    import lightning  # noqa: F401  # importing it sets the levels
+
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     before = [logger.level for logger in loggers]
     try:

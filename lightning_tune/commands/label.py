@@ -237,7 +237,11 @@ def _answers(pool: Pool, known: Known, model: str | None, *, several: bool) -> _
         return None
     from lightning_tune.prepare.quality.linear import fit_linear
 
-    names, targets = encode([label for _, _, label in known])
+    labels = [label for _, _, label in known]
+    if not several and len(set(labels)) == 1:
+        print(f"all {len(known):,} labelled rows are {labels[0]!r}: there is no model to ask yet")
+        return None
+    names, targets = encode(labels)
     texts = [text if pair is None else f"{text}\n{pair}" for text, pair, _ in known]
     training = Training(texts, targets, np.ones(len(texts)))
     found = fit_linear(training, pool.joined())
@@ -307,7 +311,9 @@ def _question(pool: Pool, at: int, said: _Said | None, voted: WeakLabels | None)
     suggestion: Label | None = None
     score: float | None = None
     if said is not None:
-        suggestion, score = said.labels[at], float(said.probabilities[at].max())
+        suggestion, chances = said.labels[at], said.probabilities[at]
+        several = isinstance(suggestion, tuple)  # then as sure as of the label it is least sure of
+        score = float(np.maximum(chances, 1 - chances).min() if several else chances.max())
     elif voted is not None and voted.labels[at] is not None:
         suggestion, score = voted.labels[at], float(voted.confidence[at])
     return Question(

@@ -82,6 +82,13 @@ def test_a_second_round_suggests_and_asks_nothing_twice(work, capsys):
     assert "0 new labels, 1 labelled before; 3 labelled rows" in capsys.readouterr().out
 
 
+def test_labels_of_one_class_alone_fit_no_model_yet(work, capsys):
+    write("labelled.csv", ["text", "label"], [["my card is lost", "card"]])
+    assert run("--labelled=labelled.csv", "--output=batch.csv", "--count=3") == 0
+    assert "all 1 labelled rows are 'card': there is no model to ask" in capsys.readouterr().out
+    assert {row["suggestion"] for row in read("batch.csv")} == {""}
+
+
 @pytest.mark.parametrize("strategy", ["uncertainty", "margin", "diversity", "both", "random"])
 def test_every_strategy_asks_as_many_as_wanted(work, strategy):
     words = ["--labelled=labelled.csv", f"--strategy={strategy}", "--count=7"]

@@ -135,6 +135,7 @@ def test_a_backbone_is_tuned_once_a_fold(folder, tiny_backbone, capsys):
     words = ["--quality.mode=encoder", "--quality.folds=2", "--encoder.epochs=1"]
     words.append("--encoder.max_length=16")
     words.append(f"--encoder.backbone={tiny_backbone('bert')}")
+    capsys.readouterr()  # what making the tiny backbone says
     assert run("--output=suspects.csv", "--top=5", *words) == 0
     assert len(read("suspects.csv")) <= 5
     shown = capsys.readouterr()
