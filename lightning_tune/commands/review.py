@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from lightning_tune.commands.score import own_flags, unwinding
 from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.quality.suspects import QualitySettings, Suspects, encode, suspects
 from lightning_tune.schema import Label
-from lightning_tune.tables import TableFormat, replace_file
+from lightning_tune.tables import TableFormat, digest, replace_file
 from lightning_tune.tables.writing import check_extension
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 SplitName = Literal["train", "val", "test"]
+_ROW_GROUP = 65_536
 
 
 def main(name: str, args: Sequence[str]) -> int:
@@ -160,24 +160,26 @@ def _apply(folder: Path, source: str, format: TableFormat) -> None:
 
 
 def _save(folder: Path, found: _Reviewed, source: str) -> None:
-    """Replace the files that changed; what says that they did comes last."""
-    import pyarrow.parquet as pq
-
+    """Replace the files that changed; prepare.json, which says what they hold, comes last."""
     if found.dropped:
         _note_dropped(folder / "dropped.parquet", found.dropped)
     for split, applied in found.splits.items():
         if applied.changed or applied.dropped:
-            with replace_file(_file(folder, split), private=True) as temporary:
-                pq.write_table(applied.table, temporary)
+            _replace_table(_file(folder, split), applied.table)
     path = folder / "prepare.json"
     stated: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     entry = {
         "table": Path(source).name,
-        "sha256": hashlib.sha256(Path(source).expanduser().read_bytes()).hexdigest(),
+        "sha256": digest(source),
         "changed": found.total("changed"),
         "confirmed": found.total("confirmed"),
         "dropped": len(found.dropped),
     }
+    rows = {split: applied.table.num_rows for split, applied in found.splits.items()}
+    stated |= {"rows": rows} if "rows" in stated else {}
+    if "files" in stated:
+        names = sorted({*stated["files"], *(file.name for file in folder.glob("dropped.parquet"))})
+        stated["files"] = {name: digest(str(folder / name)) for name in names}
     stated["reviews"] = [*stated.get("reviews", []), entry]
     with replace_file(path, private=True) as temporary:
         temporary.write_text(
@@ -212,8 +214,17 @@ def _note_dropped(path: Path, rows: Sequence[Dropped]) -> None:
         else schema.empty_table()
     )
     whole = added if noted is None else pa.concat_tables([noted, added], promote_options="default")
+    _replace_table(path, whole)
+
+
+def _replace_table(path: Path, table: pa.Table) -> None:
+    """Write a table as prepare does: in one chunk, so that the same rows give the same bytes."""
+    import pyarrow.parquet as pq
+
     with replace_file(path, private=True) as temporary:
-        pq.write_table(whole, temporary)
+        pq.write_table(
+            table.combine_chunks(), temporary, row_group_size=_ROW_GROUP, compression="zstd"
+        )
 
 
 def _file(folder: Path, split: str) -> Path:

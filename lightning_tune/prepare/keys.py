@@ -23,7 +23,9 @@ def content_key(text: str, pair: str | None = None) -> str:
     return _digest(_plain(text), None if pair is None else _plain(pair)).hex()
 
 
-def content_keys(texts: Sequence[str], pairs: Sequence[str] | None = None) -> NDArray[np.uint64]:
+def content_keys(
+    texts: Sequence[str], pairs: Sequence[str | None] | None = None
+) -> NDArray[np.uint64]:
     """Return the keys of many texts as numbers, [n] uint64.
 
     >>> f"{content_keys(['Hello'])[0]:016x}" == content_key("hello")

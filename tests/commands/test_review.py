@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from pathlib import Path
 
@@ -27,6 +28,15 @@ def messages() -> tuple[list[str], list[str]]:
     return texts, labels
 
 
+def manifest(folder: Path) -> dict:
+    files = ("train.parquet", "test.parquet")
+    return {
+        "fields": {"text": "text", "label": "label"},
+        "rows": {"train": 100, "test": 20},
+        "files": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in files},
+    }
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     """A folder as prepare writes it, with five flipped labels in train."""
@@ -41,7 +51,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     whole = pa.table({"text": texts, "label": labels, "source": sources, "line": lines})
     pq.write_table(whole.slice(0, 100), made / "train.parquet")
     pq.write_table(whole.slice(100), made / "test.parquet")
-    (made / "prepare.json").write_text(json.dumps({"fields": {"text": "text", "label": "label"}}))
+    (made / "prepare.json").write_text(json.dumps(manifest(made)))
     return made
 
 
@@ -113,8 +123,13 @@ def test_a_reviewed_table_goes_back_and_again_changes_nothing(folder, capsys):
         capsys.readouterr().out
     )
     assert {path.name: path.read_bytes() for path in folder.glob("*.parquet")} == before
-    reviews = json.loads((folder / "prepare.json").read_text())["reviews"]
-    assert [(one["changed"], one["dropped"]) for one in reviews] == [(2, 1), (0, 0)]
+    stated = json.loads((folder / "prepare.json").read_text())
+    assert [(one["changed"], one["dropped"]) for one in stated["reviews"]] == [(2, 1), (0, 0)]
+    assert stated["rows"] == {"train": 99, "test": 20}
+    assert stated["files"] == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*.parquet"))
+    }
 
 
 def test_what_prepare_dropped_stays_noted(folder):
