@@ -84,11 +84,14 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=154, help="labels of the first round")
     parser.add_argument("--step", type=int, default=100, help="labels of each further round")
     parser.add_argument("--most", type=int, default=3000)
+    parser.add_argument("--pool", type=int, help="rows to choose from, the first of a random order")
     parser.add_argument("--share", type=float, default=0.9, help="of full accuracy")
     parser.add_argument("--backbone", default=EncoderSettings().name)
     asked = parser.parse_args()
     embed = embedder(asked.backbone)
     texts, labels = read(asked.data / "train.csv")
+    order = np.random.default_rng(0).permutation(len(texts))[: asked.pool or len(texts)]
+    texts, labels = [texts[at] for at in order], labels[order]
     test_texts, test_labels = read(asked.data / "test.csv")
     pool, test = embed(texts), (embed(test_texts), test_labels)
     full = float((fit(pool, labels).predict(test[0]) == test_labels).mean())

@@ -151,7 +151,7 @@ def gain(asked: argparse.Namespace, methods: dict[str, Callable]) -> None:
         if asked.tuned:
             fit_predict = cross_fitted(("0", "1"), asked.encoder, several=False, seed=seed)
         before = accuracy(fit_predict, data, test)
-        draw = np.random.default_rng(seed).permutation(len(data.texts))[:REVIEWED]
+        draw = np.random.default_rng([seed, 1]).permutation(len(data.texts))[:REVIEWED]
         at_random = accuracy(fit_predict, corrected(data, draw), test)
         for method, score in methods.items():
             top = np.argsort(-score(data, seed), kind="stable")[:REVIEWED]
