@@ -134,7 +134,6 @@ def main() -> None:
             runs.append(measure(kind, asked))
             print(f"round {turn + 1}, {kind}: {runs[-1]}", file=sys.stderr, flush=True)
     show(found)
-    return None
 
 
 if __name__ == "__main__":
