@@ -10,14 +10,15 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from rapidfuzz.distance import Levenshtein
 
 from lightning_tune.prepare.labels import label_codes
 from lightning_tune.prepare.leaks import PRECIOUS
+from lightning_tune.prepare.near import NearSettings
 from lightning_tune.prepare.rows import KEPT, KEY, drop, joined, numbers, pairs_of
 from lightning_tune.schema import Split
 
@@ -141,14 +142,13 @@ def _members(clusters: NDArray[np.int64]) -> list[list[int]]:
     return [rows.tolist() for rows in np.split(order, ends) if len(rows) > 1]
 
 
-def comparison(texts: Sequence[str], settings: Any) -> Compare:
+def comparison(texts: Sequence[str], settings: NearSettings) -> Compare:
     """Return what tells which rows are near to one row, by the same measure as the search.
 
     Args:
         texts: All texts, as `texts_of` orders them.
         settings: The `NearSettings`: `similarity`, and the `characters` that count.
     """
-    from rapidfuzz.distance import Levenshtein
 
     def plain(row: int) -> str:
         return " ".join(texts[row].casefold().split())[: settings.characters]

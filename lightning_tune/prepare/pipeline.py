@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,12 +27,13 @@ from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.languages import LanguageStep, check_languages
 from lightning_tune.prepare.leaks import drop_leaks, leak_counts
 from lightning_tune.prepare.mapping import Named
+from lightning_tune.prepare.near import near_duplicates
+from lightning_tune.prepare.near_step import comparison, drop_near, texts_of
 from lightning_tune.prepare.recipe import Recipe
 from lightning_tune.prepare.report.record import StepRecord
 from lightning_tune.prepare.rows import DROPPED, KEY, RAW_KEY, numbers, reason_counts
 from lightning_tune.prepare.splitting import divide
 from lightning_tune.schema import LabelSet, Split, TaskKind
-from lightning_tune.serving.typed import decode
 
 OWN: tuple[Split, ...] = ("val", "test")
 Splits = Mapping[Split, pa.Table]
@@ -146,10 +146,8 @@ def row_steps(recipe: Recipe) -> list[Named]:
         check_languages(recipe.languages)
         steps.append(Named(LANGUAGES, LanguageStep(recipe.languages)))
     if recipe.privacy is not None:
-        from lightning_tune.prepare.privacy import PrivacySettings
-
-        settings = _decoded(PrivacySettings, recipe.privacy, "recipe.privacy")
-        steps.append(Named(redacting.STEP, redacting.RedactStep(settings)))
+        redacting.redactor_of(recipe.privacy)  # a missing key is told before anything is read
+        steps.append(Named(redacting.STEP, redacting.RedactStep(recipe.privacy)))
     return [*steps, Named("", KeyStep())]
 
 
@@ -232,14 +230,12 @@ def _without_leaks(splits: Splits, found: Found) -> Splits:
 
 
 def _without_near(splits: Splits, found: Found, job: Job) -> Splits:
-    if job.recipe.near is None:
+    settings = job.recipe.near
+    if settings is None:
         return splits
-    from lightning_tune.prepare.near import NearSettings, near_duplicates
-
-    settings = _decoded(NearSettings, job.recipe.near, "recipe.near")
-    texts = near_step.texts_of(splits)
+    texts = texts_of(splits)
     clusters = near_duplicates(texts, settings, processes=job.processes)
-    outcome = near_step.drop_near(splits, clusters, near_step.comparison(texts, settings))
+    outcome = drop_near(splits, clusters, comparison(texts, settings))
     found.near = outcome
     check_none_emptied(class_counts(splits["train"]), outcome.splits["train"], near_step.STEP)
     counts = {**outcome.counts, **outcome.leaks}
@@ -285,10 +281,3 @@ def _rows(before: Splits, after: Splits) -> tuple[int, int]:
         sum(table.num_rows for table in before.values()),
         sum(table.num_rows for table in after.values()),
     )
-
-
-def _decoded(kind: type, values: Mapping[str, Any], where: str) -> Any:
-    try:
-        return decode(kind, dict(values), where)
-    except ValueError as err:
-        raise ConfigError(f"{err}; correct the recipe.") from err

@@ -14,11 +14,10 @@ from lightning_tune.prepare.collect.inputs import Input
 from lightning_tune.prepare.duplicates import DuplicateSettings
 from lightning_tune.prepare.languages import LanguageSettings
 from lightning_tune.prepare.limits import Limits
+from lightning_tune.prepare.near import NearSettings
+from lightning_tune.prepare.privacy import PrivacySettings
 from lightning_tune.prepare.splitting import SplitSettings
 from lightning_tune.prepare.truncation import TokenSettings
-
-SECRET = frozenset({"secret", "key"})
-"""Settings of redaction that are never shown."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,9 @@ class Recipe:
     inputs: tuple[Input, ...] = ()
     clean: CleanSettings = CleanSettings()  # noqa: RUF009  # frozen
     languages: LanguageSettings | None = None
-    privacy: dict[str, Any] | None = None
+    privacy: PrivacySettings | None = PrivacySettings()  # noqa: RUF009  # frozen
     duplicates: DuplicateSettings = DuplicateSettings()  # noqa: RUF009  # frozen
-    near: dict[str, Any] | None = None
+    near: NearSettings | None = NearSettings()  # noqa: RUF009  # frozen
     split: SplitSettings = SplitSettings()  # noqa: RUF009  # frozen
     tokens: TokenSettings | None = None
     limits: Limits = Limits()  # noqa: RUF009  # frozen
@@ -82,7 +81,4 @@ def shown(recipe: Recipe) -> dict[str, Any]:
     values = asdict(recipe)
     for one in values["inputs"]:
         one["path"] = without_password(one["path"])
-    for name in values["privacy"] or {}:
-        if name in SECRET and values["privacy"][name] is not None:
-            values["privacy"][name] = "***"
     return values

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import pyarrow as pa
 
+from lightning_tune.prepare.privacy import PrivacySettings, Redactor
 from lightning_tune.prepare.rows import Outcome
 
 STEP = "privacy"
@@ -24,11 +24,11 @@ class RedactStep:
         settings: What is redacted, and what stands in its place.
     """
 
-    settings: Any
+    settings: PrivacySettings
 
     def __call__(self, table: pa.Table) -> Outcome:
         """Return the rows, redacted."""
-        redactor = _redactor(self.settings)
+        redactor = redactor_of(self.settings)
         counts: Counter[str] = Counter(rows=0)
         for name in ("text", "text_pair"):
             if name in table.column_names:
@@ -40,8 +40,10 @@ class RedactStep:
 
 
 @lru_cache(maxsize=1)
-def _redactor(settings: Any) -> Any:
-    """Return the redactor of this process, made once."""
-    from lightning_tune.prepare.privacy import Redactor
+def redactor_of(settings: PrivacySettings) -> Redactor:
+    """Return the redactor of this process, made once.
 
+    Raises:
+        ConfigError: if the secret key is missing or too short, or a package is missing.
+    """
     return Redactor(settings)
