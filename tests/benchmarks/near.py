@@ -9,8 +9,9 @@ is a text that is in one with any other. A copy that by brute force is no near d
 does not count.
 
 What it takes: rows of about 20 words, put together from halves of SST-2 sentences, every twentieth
-a copy with 5 % of its characters edited; each run in a fresh process, with its peak memory (of
-the parent and its largest worker together) and a digest of the result, which has to be the same.
+a copy with 5 % of its characters edited; each run in a fresh process, with its peak memory and a
+digest of the result, which has to be the same. With two processes the peak is an upper bound: Linux
+counts what the parent held when it started a worker as the worker's too.
 """
 
 from __future__ import annotations

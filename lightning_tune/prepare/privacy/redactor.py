@@ -87,7 +87,10 @@ class Redactor:
         if self._names is None:
             return [()] * len(texts)
         try:
-            return self._names(texts)
+            found = self._names(texts)
+            if len(found) == len(texts):
+                return found
+            failure = f"answers for {len(found)} of {len(texts)} texts"
         except Exception as err:
             failure = type(err).__name__
         # Raised out here, where no context leads to an error that may quote the text.

@@ -58,6 +58,12 @@ def test_a_failing_pipeline_stops_the_run_and_shows_nothing(redactor, monkeypatc
     assert "Ann" not in str(caught.value)
 
 
+def test_a_pipeline_that_leaves_texts_out_stops_the_run(redactor, monkeypatch):
+    monkeypatch.setattr(redactor._names._analyzer, "analyze_iterator", lambda *_, **__: [[]])
+    with pytest.raises(RunError, match="answers for 1 of 2 texts"):
+        redactor(["Ann Lee", "Ann Lee"])
+
+
 def test_a_pipeline_that_is_not_there_is_not_downloaded():
     pytest.importorskip("presidio_analyzer")
     with pytest.raises(ConfigError, match="is neither an installed spaCy pipeline nor a folder"):
