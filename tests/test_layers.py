@@ -21,7 +21,7 @@ LAYERS = (  # from the top down; a module imports from its own layer and from th
     {"training", "prepare"},
     {"data", "models"},
     {"serving", "reports"},
-    {"tables", "datasets"},
+    {"tables", "datasets", "words"},
     {"schema", "errors"},
 )
 TOP = {"cli", "__main__"}

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_tune.reports.records import Evaluation
-from lightning_tune.reports.robustness import WordChange
 from lightning_tune.schema import Label, TaskKind
+from lightning_tune.words.split import WordChange
 
 METRIC_TITLES: Mapping[str, str] = {
     "accuracy": "Accuracy",

@@ -7,21 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lightning_tune.schema import Label
-
-
-@dataclass(frozen=True)
-class WordChange:
-    """A word that an attack replaced.
-
-    Args:
-        before: The word as it stood.
-        after: What stands for it.
-        start: Position of `after` in the changed text, in characters.
-    """
-
-    before: str
-    after: str
-    start: int
+from lightning_tune.words.split import WordChange
 
 
 @dataclass(frozen=True)

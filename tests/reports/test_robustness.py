@@ -16,8 +16,9 @@ from lightning_tune.reports.html import report_html
 from lightning_tune.reports.intervals import share
 from lightning_tune.reports.markdown import report_markdown
 from lightning_tune.reports.records import Evaluation
-from lightning_tune.reports.robustness import AttackResult, BrokenText, Robustness, WordChange
+from lightning_tune.reports.robustness import AttackResult, BrokenText, Robustness
 from lightning_tune.reports.terminal import show
+from lightning_tune.words.split import WordChange
 
 LOOK_ALIKE = "\u0430ctor"
 

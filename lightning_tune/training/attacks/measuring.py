@@ -12,8 +12,8 @@ from torch import Tensor
 from lightning_tune.data.batching import BatchSettings
 from lightning_tune.training.attacks.embeddings import EmbeddingAttack, withstands
 from lightning_tune.training.attacks.search import Attempt, Target, TextAttack, attack_texts
-from lightning_tune.training.attacks.synonyms import Synonyms
 from lightning_tune.training.inference import LoadedClassifier
+from lightning_tune.words.synonyms import Synonyms
 
 Context = Callable[[], AbstractContextManager[None]]
 """Makes the context that the model computes in: its precision."""

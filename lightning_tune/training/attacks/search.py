@@ -18,18 +18,12 @@ import torch
 from torch import Tensor
 
 from lightning_tune.errors import ConfigError
-from lightning_tune.reports.robustness import WordChange
 from lightning_tune.schema import TaskKind
 from lightning_tune.training.attacks.answers import are_right, margins
-from lightning_tune.training.attacks.edits import (
-    EDIT_NAMES,
-    EDITS,
-    EditName,
-    Variants,
-    variants,
-)
-from lightning_tune.training.attacks.synonyms import Synonyms
-from lightning_tune.training.attacks.words import SplitText
+from lightning_tune.training.attacks.variants import variants
+from lightning_tune.words.edits import EDIT_NAMES, EDITS, EditName, Variants
+from lightning_tune.words.split import SplitText, WordChange
+from lightning_tune.words.synonyms import Synonyms
 
 _TOGETHER = 512  # searches at once: bounds the memory of their questions
 

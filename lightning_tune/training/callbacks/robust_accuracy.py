@@ -19,12 +19,12 @@ from lightning_tune.training.attacks.embeddings import EmbeddingAttack
 from lightning_tune.training.attacks.measuring import attack_embeddings, attack_words, draw_seed
 from lightning_tune.training.attacks.outcomes import Accuracies, Outcome, accuracies, robustness
 from lightning_tune.training.attacks.search import Attempt, Target, TextAttack
-from lightning_tune.training.attacks.synonyms import Synonyms, read_synonyms
 from lightning_tune.training.callbacks.gathering import Answers, from_all_ranks
 from lightning_tune.training.inference import answering
 from lightning_tune.training.metrics import probabilities
 from lightning_tune.training.module import TextClassifier
 from lightning_tune.training.strategies import holds_whole_weights
+from lightning_tune.words.synonyms import Synonyms, read_synonyms
 
 _LOWEST = {"rows": 1, "examples": 0, "seed": 0, "batch_tokens": 1}
 

@@ -8,7 +8,7 @@ import torch
 from lightning_tune.errors import ConfigError
 from lightning_tune.training.attacks import search
 from lightning_tune.training.attacks.search import Target, TextAttack, attack_texts
-from lightning_tune.training.attacks.synonyms import Synonyms
+from lightning_tune.words.synonyms import Synonyms
 
 SENTENCE = "the film was a wonderful surprise for everybody"
 

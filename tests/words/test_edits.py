@@ -1,25 +1,19 @@
-"""Edits of one word: what each makes of it, what it leaves alone, and how they are mixed."""
+"""Edits of one word: what each makes of it, and what it leaves alone."""
 
 from __future__ import annotations
 
 import unicodedata
 
 import pytest
-import torch
 
-from lightning_tune.training.attacks.edits import (
+from lightning_tune.words.edits import (
     EDIT_NAMES,
     EDITS,
     LOOK_ALIKES,
     NEIGHBOURS,
-    variants,
 )
 
 TYPOS = ("swap", "drop", "insert", "repeat", "keyboard")
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.mark.parametrize(
@@ -100,23 +94,3 @@ def test_words_without_spaces_are_edited_wherever_that_leaves_something():
     assert EDITS["drop"]("\u597d") == []
     assert EDITS["repeat"]("\u597d") == ["\u597d\u597d"]
     assert EDITS["keyboard"]("\u597d") == []
-
-
-def test_variants_take_the_kinds_in_turn_and_none_twice():
-    kinds = [EDITS["swap"], EDITS["drop"], lambda word: ["grand", "geat", word]]
-    made = variants("great", kinds, generator())
-    assert sorted(made) == sorted(["gerat", "graet", "geat", "grat", "gret", "grand"])
-    for start, kind in enumerate(kinds):
-        assert made[start] in kind("great")
-
-
-def test_variants_are_the_same_for_a_seed_and_differ_between_seeds():
-    kinds = list(EDITS.values())
-    first = variants("wonderful", kinds, generator(1))
-    assert first == variants("wonderful", kinds, generator(1))
-    assert first != variants("wonderful", kinds, generator(2))
-    assert sorted(first) == sorted(variants("wonderful", kinds, generator(2)))
-
-
-def test_a_word_that_no_edit_can_change_has_no_variants():
-    assert variants("123", [EDITS["swap"], EDITS["homoglyph"]], generator()) == []

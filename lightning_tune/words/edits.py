@@ -8,13 +8,10 @@ https://www.unicode.org/reports/tr39/.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain, zip_longest
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
-import torch
-
-from lightning_tune.training.attacks.words import is_unspaced
+from lightning_tune.words.split import is_unspaced
 
 EditName = Literal["swap", "drop", "insert", "repeat", "keyboard", "homoglyph"]
 EDIT_NAMES: tuple[EditName, ...] = get_args(EditName)
@@ -125,17 +122,6 @@ EDITS: Mapping[EditName, Variants] = {
     "keyboard": keyboard,
     "homoglyph": homoglyph,
 }
-
-
-def variants(word: str, kinds: Iterable[Variants], generator: torch.Generator) -> list[str]:
-    """Return all that some edits make of a word, each once: the kinds in turn, in random order."""
-    shuffled = [_shuffled(kind(word), generator) for kind in kinds]
-    mixed = chain.from_iterable(zip_longest(*shuffled))
-    return [made for made in dict.fromkeys(mixed) if made is not None and made != word]
-
-
-def _shuffled(made: Sequence[str], generator: torch.Generator) -> list[str]:
-    return [made[at] for at in torch.randperm(len(made), generator=generator).tolist()]
 
 
 def _inner(word: str) -> range:

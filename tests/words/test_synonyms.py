@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from lightning_tune.errors import DataError
-from lightning_tune.training.attacks.synonyms import Synonyms, read_synonyms
+from lightning_tune.words.synonyms import Synonyms, read_synonyms
 
 CILIN = (
     "Aa01A01= \u4eba \u58eb \u4eba\u7269\nAa01A02# \u4eba\u7c7b \u751f\u4eba\nAa01A03@ \u5339\u592b"

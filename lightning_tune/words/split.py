@@ -6,8 +6,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from lightning_tune.reports.robustness import WordChange
-
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Han characters and kana, which are written without spaces."""
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0dff\u0e31-\u0eff\u1000-\u109f"
@@ -24,6 +22,21 @@ def is_unspaced(word: str) -> bool:
     (True, False)
     """
     return _SPACELESS.match(word) is not None
+
+
+@dataclass(frozen=True)
+class WordChange:
+    """A word that was replaced.
+
+    Args:
+        before: The word as it stood.
+        after: What stands for it.
+        start: Position of `after` in the changed text, in characters.
+    """
+
+    before: str
+    after: str
+    start: int
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_tune.training.attacks.words import SplitText
+from lightning_tune.words.split import SplitText
 
 TEXTS = [
     "",
