@@ -53,6 +53,14 @@ COMMANDS: Mapping[str, Command] = {
     "bench": Command(
         "measure a bundle, or what this machine reaches", "lightning_tune.commands.bench"
     ),
+    "label": Command(
+        "choose the texts worth labelling, suggest labels, and take labels back",
+        "lightning_tune.commands.label",
+    ),
+    "review": Command(
+        "list the rows whose labels are doubtful, and apply a review",
+        "lightning_tune.commands.review",
+    ),
     "dashboard": Command(
         "compare runs on one HTML page, or lay out a W&B workspace",
         "lightning_tune.commands.dashboard",

@@ -19,7 +19,9 @@ from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
 from lightning_tune.commands.export import export
+from lightning_tune.commands.label import label
 from lightning_tune.commands.merge import merge
+from lightning_tune.commands.review import review
 from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.models.checkpoints import read_checkpoint
@@ -189,7 +191,9 @@ def flags_of(command: str) -> set[str]:
         "bench": bench,
         "dashboard": dashboard,
         "export": export,
+        "label": label,
         "merge": merge,
+        "review": review,
         "score": score,
     }
     if command in functions:
@@ -234,3 +238,19 @@ def test_the_example_of_data_shows_what_it_says(work, tiny_backbone):
         exec(block.replace(MINILM, str(tiny_backbone("bert"))), names)
     example = names["dm"].train_data[7]
     assert (example["target"], example["source"].rpartition(":")[2]) == (2, "9")
+
+
+def test_the_example_of_quality_finds_what_it_planted():
+    names: dict = {}
+    for block in blocks((ROOT / "docs" / "quality.md").read_text(encoding="utf-8"), "python"):
+        exec(block, names)
+    assert names["found"].ranked()[0] == 0
+    assert names["found"].suggestions[0] == "card"
+
+
+def test_the_example_of_augmentation_makes_copies():
+    names: dict = {}
+    for block in blocks((ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8"), "python"):
+        exec(block, names)
+    assert names["made"].counts["originals"] == 2
+    assert names["made"].counts["copies"] == names["told"].asked > 0

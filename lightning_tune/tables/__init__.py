@@ -5,7 +5,14 @@ Texts stay texts: "NA" is no missing value, labels "01" and "1" differ, every fi
 
 from lightning_tune.tables.files import digest, expand
 from lightning_tune.tables.formats import Fields, FormatName, TableFormat
-from lightning_tune.tables.rows import BadRow, BadRows, RowBatch, read_header, read_rows
+from lightning_tune.tables.rows import (
+    BadRow,
+    BadRows,
+    RowBatch,
+    open_table,
+    read_header,
+    read_rows,
+)
 from lightning_tune.tables.writing import open_rows, replace_file, write_rows
 
 __all__ = [
@@ -18,6 +25,7 @@ __all__ = [
     "digest",
     "expand",
     "open_rows",
+    "open_table",
     "read_header",
     "read_rows",
     "replace_file",

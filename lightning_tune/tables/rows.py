@@ -63,7 +63,7 @@ def read_header(
         DataError: if the file is missing, empty or unreadable.
         ConfigError: if a setting of the format is wrong.
     """
-    return _open_table(source, format, columns).names
+    return open_table(source, format, columns).names
 
 
 def read_rows(
@@ -90,7 +90,7 @@ def read_rows(
             row where these are refused.
         ConfigError: if a setting of the format is wrong.
     """
-    table = _open_table(source, format, fields.columns)
+    table = open_table(source, format, fields.columns)
     yield from read_table(
         source, table, fields, on_bad_rows=on_bad_rows, bad=bad, label_required=label_required
     )
@@ -149,7 +149,13 @@ def refused(row: BadRow) -> DataError:
     )
 
 
-def _open_table(source: str, format: TableFormat, columns: Sequence[str] | None) -> Table:
+def open_table(source: str, format: TableFormat, columns: Sequence[str] | None) -> Table:
+    """Open a file for reading its columns.
+
+    Raises:
+        DataError: if the file is missing, empty or unreadable.
+        ConfigError: if a setting of the format is wrong.
+    """
     kind = kind_of(source, format)
     if kind in ("csv", "tsv"):
         return DelimitedTable(

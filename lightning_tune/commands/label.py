@@ -1,0 +1,325 @@
+"""`label`: choose the texts worth a person's time, suggest labels, and take labels back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.score import own_flags, unwinding
+from lightning_tune.data.labels import split_label
+from lightning_tune.data.sources import open_source
+from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.prepare.keys import content_key
+from lightning_tune.prepare.labelling.batch import Question
+from lightning_tune.prepare.labelling.choosing import Strategy, choose
+from lightning_tune.prepare.labelling.exchange import Tool, read_batch, write_batch
+from lightning_tune.prepare.labelling.pool import Pool, labelled_rows, pool_of
+from lightning_tune.prepare.labelling.rules import read_rules
+from lightning_tune.prepare.labelling.votes import WeakLabels, weak_labels
+from lightning_tune.prepare.quality.folds import Training
+from lightning_tune.prepare.quality.suspects import encode
+from lightning_tune.schema import Label
+from lightning_tune.tables import Fields, TableFormat, expand, read_rows, write_rows
+from lightning_tune.tables.writing import check_extension
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns mean what, in the pool and in the labelled rows.
+
+    Args:
+        text: Column of the text.
+        text_pair: Column of the second text; null for single texts.
+        label: Column of the label, of the labelled rows.
+        separator: What stands between labels in one string, in multi-label rows.
+    """
+
+    text: str = "text"
+    text_pair: str | None = None
+    label: str = "label"
+    separator: str | None = None
+
+
+def main(name: str, args: Sequence[str]) -> int:
+    """Run the command; `--weak` takes no value."""
+    return run_function(label, name, ["--weak=true" if arg == "--weak" else arg for arg in args])
+
+
+def label(
+    input: str | list[str],
+    output: str,
+    labelled: str | None = None,
+    apply: str | None = None,
+    count: int = 100,
+    strategy: Strategy | None = None,
+    model: str | None = None,
+    backbone: str | None = None,
+    rules: str | None = None,
+    weak: bool = False,
+    tool: Tool = "table",
+    several: bool = False,
+    columns: Columns = Columns(),  # frozen
+    format: TableFormat = TableFormat(),  # noqa: B008  # frozen
+    seed: int = 0,
+) -> None:
+    """Choose the unlabelled texts that are worth a person's time, or take the labels back.
+
+    Args:
+        input: The unlabelled texts: files, globs or URLs.
+        output: The batch to fill in; with apply or weak, the labelled rows.
+        labelled: Rows that have labels: a file, or a folder that prepare wrote. What is in it is
+            not asked again, and without a model a linear one is fitted on it.
+        apply: The filled-in batch, or an export of Label Studio or Argilla; its labels are written
+            to output after the rows of labelled.
+        count: How many texts to ask about, at least 1.
+        strategy: uncertainty, margin, diversity, both or random; null: both where something
+            answers, else diversity.
+        model: What answers: a bundle that export wrote, or a .ckpt file.
+        backbone: A pretrained encoder that tells which texts are alike; null: words and characters.
+        rules: A YAML file of rules that vote.
+        weak: Write what the rules say of every text, with how sure that is as the weight.
+        tool: What reads the batch: table (a spreadsheet), label-studio or argilla.
+        several: Whether several labels may hold.
+        columns: Which columns mean what.
+        format: How input, labelled and a filled-in table are written; the default goes by their
+            extensions.
+        seed: Decides about random draws.
+
+    Raises:
+        ConfigError: if settings contradict each other.
+        DataError: if a file cannot be used.
+    """
+    if weak and rules is None:
+        raise ConfigError("--weak writes what rules say; name a file of them with --rules.")
+    if weak and apply is not None:
+        raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
+    with own_flags(), unwinding():
+        pool = _read_pool(input, columns, format)
+        known = _read_labelled(labelled, columns, format, several=several)
+        if apply is not None:
+            _take_back(pool, known, apply, Path(output), columns, format, several=several)
+            return
+        rest = pool.without({content_key(text, pair) for text, pair, _ in known})
+        if not len(rest):
+            raise DataError(f"all {len(pool):,} texts of input have labels; there is none to ask.")
+        voted = None if rules is None else weak_labels(rest.texts, read_rules(rules))
+        if weak and voted is not None:
+            _write_weak(rest, voted, Path(output))
+            return
+        said = _answers(rest, known, model, several=several)
+        chosen = _choose(rest, said, count, strategy, backbone, seed, several=several)
+        questions = [_question(rest, at, said, voted) for at in chosen]
+        names = said.names if said is not None else _names(voted)
+        files = write_batch(Path(output), questions, tool=tool, names=names, several=several)
+    print(f"{len(questions):,} of {len(rest):,} unlabelled texts -> {', '.join(map(str, files))}")
+    _say_rules(voted)
+
+
+Known = list[tuple[str, str | None, Label]]
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What a model says of the pool: names of the labels, probabilities [n, labels], and labels."""
+
+    names: tuple[str, ...]
+    probabilities: NDArray[np.float64]
+    labels: list[Label]
+
+
+def _read_pool(input: str | list[str], columns: Columns, format: TableFormat) -> Pool:
+    fields = Fields(text=columns.text, text_pair=columns.text_pair, label=None)
+    files = expand(input)
+    return pool_of(
+        batch
+        for file in files
+        for batch in read_rows(file, fields, format=format, label_required=False)
+    )
+
+
+def _read_labelled(
+    labelled: str | None, columns: Columns, format: TableFormat, *, several: bool
+) -> Known:
+    if labelled is None:
+        return []
+    fields = Fields(
+        text=columns.text,
+        text_pair=columns.text_pair,
+        label=columns.label,
+        label_may_be_empty=several,
+    )
+    found: Known = []
+    for batch in open_source(labelled, "train", fields, format).rows("refuse"):
+        pairs: Sequence[str | None] = batch.pairs or [None] * len(batch.texts)
+        for text, pair, label in zip(batch.texts, pairs, batch.labels or [], strict=True):
+            said = split_label(label, columns.separator)
+            found.append((text, pair, (str(said),) if several and isinstance(said, str) else said))
+    return found
+
+
+def _take_back(
+    pool: Pool,
+    known: Known,
+    apply: str,
+    output: Path,
+    columns: Columns,
+    format: TableFormat,
+    *,
+    several: bool,
+) -> None:
+    check_extension(output)
+    given = labelled_rows(pool, read_batch(apply, several=several, format=format))
+    old = {content_key(text, pair) for text, pair, _ in known}
+    new = [
+        (pool.texts[at], pool.pair(at), label)
+        for at, label in given.items()
+        if pool.rows[at].key not in old
+    ]
+    rows = [*known, *new]
+    written: dict[str, list[Any]] = {columns.text: [text for text, _, _ in rows]}
+    if columns.text_pair is not None:
+        written[columns.text_pair] = [pair for _, pair, _ in rows]
+    written[columns.label] = [_written(label, output, columns.separator) for _, _, label in rows]
+    write_rows(output, written)
+    again = f", {len(given) - len(new):,} labelled before" if len(given) > len(new) else ""
+    print(f"{len(new):,} new labels{again}; {len(rows):,} labelled rows -> {output}")
+
+
+def _written(label: Label, output: Path, separator: str | None) -> Any:
+    if not isinstance(label, tuple):
+        return label
+    if separator is not None:
+        return separator.join(label)
+    if output.suffix in (".csv", ".tsv"):
+        raise ConfigError(
+            f"{output} cannot hold several labels of a row; name --columns.separator, what stands "
+            "between them, or write .jsonl or .parquet."
+        )
+    return list(label)
+
+
+def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
+    decided = [at for at, label in enumerate(voted.labels) if label is not None]
+    if not decided:
+        raise DataError(f"no rule votes on any of the {len(pool):,} texts; write broader rules.")
+    columns: dict[str, Any] = {"text": [pool.texts[at] for at in decided]}
+    if pool.pairs is not None:
+        columns["text_pair"] = [pool.pairs[at] for at in decided]
+    columns["label"] = [voted.labels[at] for at in decided]
+    columns["weight"] = [round(float(voted.confidence[at]), 4) for at in decided]
+    write_rows(output, columns)
+    print(f"the rules label {len(decided):,} of {len(pool):,} texts -> {output}")
+    _say_rules(voted)
+
+
+def _say_rules(voted: WeakLabels | None) -> None:
+    for rule in voted.rules if voted else ():
+        print(
+            f"  {rule.name}: {rule.votes:,} votes, {rule.against:,} against another rule's, "
+            f"right {rule.reliability:.0%} of the time by the other rules"
+        )
+
+
+def _names(voted: WeakLabels | None) -> tuple[str, ...]:
+    return tuple(sorted({one for one in voted.labels if one is not None})) if voted else ()
+
+
+def _answers(pool: Pool, known: Known, model: str | None, *, several: bool) -> _Said | None:
+    if model is not None:
+        return _ask(pool, model)
+    if not known:
+        return None
+    from lightning_tune.prepare.quality.linear import fit_linear
+
+    labels = [label for _, _, label in known]
+    if not several and len(set(labels)) == 1:
+        print(f"all {len(known):,} labelled rows are {labels[0]!r}: there is no model to ask yet")
+        return None
+    names, targets = encode(labels)
+    texts = [text if pair is None else f"{text}\n{pair}" for text, pair, _ in known]
+    training = Training(texts, targets, np.ones(len(texts)))
+    found = fit_linear(training, pool.joined())
+    return _Said(names, found, _likeliest(names, found, several=several))
+
+
+def _likeliest(names: tuple[str, ...], found: NDArray[np.float64], *, several: bool) -> list[Label]:
+    if several:
+        return [tuple(names[at] for at in np.flatnonzero(row > 0.5)) for row in found]
+    return [names[at] for at in found.argmax(axis=1)]
+
+
+def _ask(pool: Pool, model: str) -> _Said:
+    from lightning_tune.models.checkpoints import is_checkpoint
+
+    answering: Callable[..., Any]
+    if is_checkpoint(model):
+        from lightning_tune.training.inference import load
+
+        answering = load(model)
+    else:
+        from lightning_tune.serving.bundle import Bundle
+
+        answering = Bundle(model)
+    answers = answering(pool.texts, pool.pairs)
+    names = tuple(answers[0].probabilities)
+    if not names:
+        raise ConfigError(f"model={model!r} gives numbers; choosing texts needs classes.")
+    found = np.array([[one.probabilities[name] for name in names] for one in answers])
+    return _Said(names, found, [one.label for one in answers])
+
+
+def _choose(
+    pool: Pool,
+    said: _Said | None,
+    count: int,
+    strategy: Strategy | None,
+    backbone: str | None,
+    seed: int,
+    *,
+    several: bool,
+) -> list[int]:
+    how: Strategy = strategy or ("diversity" if said is None else "both")
+    vectors = _vectors(pool, backbone, seed) if how in ("diversity", "both") else None
+    return choose(
+        count,
+        strategy=how,
+        probabilities=None if said is None else said.probabilities,
+        vectors=vectors,
+        several=several,
+        rows=len(pool),
+        seed=seed,
+    )
+
+
+def _vectors(pool: Pool, backbone: str | None, seed: int) -> NDArray[np.float32]:
+    if backbone is None:
+        from lightning_tune.prepare.quality.linear import text_vectors
+
+        return text_vectors(pool.joined(), seed=seed)
+    from lightning_tune.commands.crossfitting import embedder
+
+    return embedder(backbone)(pool.joined())
+
+
+def _question(pool: Pool, at: int, said: _Said | None, voted: WeakLabels | None) -> Question:
+    suggestion: Label | None = None
+    score: float | None = None
+    if said is not None:
+        suggestion, chances = said.labels[at], said.probabilities[at]
+        several = isinstance(suggestion, tuple)  # then as sure as of the label it is least sure of
+        score = float(np.maximum(chances, 1 - chances).min() if several else chances.max())
+    elif voted is not None and voted.labels[at] is not None:
+        suggestion, score = voted.labels[at], float(voted.confidence[at])
+    return Question(
+        row=pool.rows[at],
+        text=pool.texts[at],
+        text_pair=pool.pair(at),
+        suggestion=suggestion,
+        score=None if score is None else round(score, 4),
+    )

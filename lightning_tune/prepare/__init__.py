@@ -1,0 +1,1 @@
+"""Raw text to clean, private, leak-free, labelled splits: functions over tables."""

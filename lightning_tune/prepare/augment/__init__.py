@@ -1,0 +1,1 @@
+"""More training texts out of those there are: edits of words and letters, back-translation."""

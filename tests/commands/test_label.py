@@ -1,0 +1,182 @@
+"""`label` from the command line: a round of questions, the answers back, rules, and refusals."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from lightning_tune.cli import main
+
+CARD = [f"where is my card number {at}" for at in range(20)]
+REFUND = [f"please send my money back for order {at}" for at in range(20)]
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write("pool.csv", ["text"], [[text] for text in CARD + REFUND])
+    write("labelled.csv", ["text", "label"], [["my card is lost", "card"], ["refund me", "refund"]])
+    Path("rules.yaml").write_text(
+        "- label: card\n  any: card\n- label: refund\n  any: [refund, money back]\n"
+    )
+    return tmp_path
+
+
+def write(name: str, header: list[str], rows: list[list[str]]) -> None:
+    with Path(name).open("w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with Path(name).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def fill_in(name: str, label) -> None:
+    rows = read(name)
+    for row in rows:
+        row["label"] = label(row["text"])
+    write(name, list(rows[0]), [list(row.values()) for row in rows])
+
+
+def run(*words: str) -> int:
+    return main(["label", "--input=pool.csv", *words])
+
+
+def refused(capsys, *words: str) -> str:
+    assert run(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line.removeprefix("error: ")
+
+
+def test_a_first_round_asks_about_different_texts_and_its_answers_come_back(work, capsys):
+    assert run("--output=batch.csv", "--count=4") == 0
+    assert capsys.readouterr().out == "4 of 40 unlabelled texts -> batch.csv\n"
+    rows = read("batch.csv")
+    assert {row["text"][:5] for row in rows} == {"where", "pleas"}
+    assert [row["suggestion"] for row in rows] == [""] * 4
+    fill_in("batch.csv", lambda text: "card" if "card" in text else "refund")
+    assert run("--apply=batch.csv", "--output=first.csv") == 0
+    assert capsys.readouterr().out == "4 new labels; 4 labelled rows -> first.csv\n"
+    assert {(row["text"], row["label"]) for row in read("first.csv")} == {
+        (row["text"], "card" if "card" in row["text"] else "refund") for row in rows
+    }
+
+
+def test_a_second_round_suggests_and_asks_nothing_twice(work, capsys):
+    write("labelled.csv", ["text", "label"], [[CARD[0].upper(), "card"], [REFUND[0], "refund"]])
+    words = ["--labelled=labelled.csv", "--count=38"]
+    assert run("--output=batch.csv", *words) == 0
+    rows = read("batch.csv")
+    assert {row["text"] for row in rows} == set(CARD[1:] + REFUND[1:])
+    assert all(row["suggestion"] == ("card" if "card" in row["text"] else "refund") for row in rows)
+    assert all(0.5 <= float(row["score"]) <= 1 for row in rows)
+    fill_in("batch.csv", lambda text: "card" if text == CARD[3] else "")
+    assert run("--labelled=labelled.csv", "--apply=batch.csv", "--output=labelled.csv") == 0
+    assert "1 new labels; 3 labelled rows -> labelled.csv" in capsys.readouterr().out
+    assert read("labelled.csv")[2] == {"text": CARD[3], "label": "card"}
+    assert run("--labelled=labelled.csv", "--apply=batch.csv", "--output=labelled.csv") == 0
+    assert "0 new labels, 1 labelled before; 3 labelled rows" in capsys.readouterr().out
+
+
+def test_labels_of_one_class_alone_fit_no_model_yet(work, capsys):
+    write("labelled.csv", ["text", "label"], [["my card is lost", "card"]])
+    assert run("--labelled=labelled.csv", "--output=batch.csv", "--count=3") == 0
+    assert "all 1 labelled rows are 'card': there is no model to ask" in capsys.readouterr().out
+    assert {row["suggestion"] for row in read("batch.csv")} == {""}
+
+
+@pytest.mark.parametrize("strategy", ["uncertainty", "margin", "diversity", "both", "random"])
+def test_every_strategy_asks_as_many_as_wanted(work, strategy):
+    words = ["--labelled=labelled.csv", f"--strategy={strategy}", "--count=7"]
+    assert run("--output=batch.jsonl", *words) == 0
+    rows = [json.loads(line) for line in Path("batch.jsonl").read_text().splitlines()]
+    assert len({row["row"] for row in rows}) == 7
+
+
+def test_a_bundle_answers_and_its_label_is_the_suggestion(bundle, work):
+    write("pool.csv", ["text"], [["good film"], ["bad film"]])
+    assert run(f"--model={bundle}", "--output=batch.csv", "--strategy=margin") == 0
+    assert {row["text"]: row["suggestion"] for row in read("batch.csv")} == {
+        "good film": "good",
+        "bad film": "other",
+    }
+
+
+def test_a_pretrained_encoder_tells_which_texts_are_alike(work, tiny_backbone):
+    words = [f"--backbone={tiny_backbone('bert')}", "--count=3"]
+    assert run("--output=batch.csv", *words) == 0
+    assert len(read("batch.csv")) == 3
+
+
+def test_rules_suggest_labels_and_say_what_they_did(work, capsys):
+    assert run("--rules=rules.yaml", "--output=batch.json", "--tool=label-studio", "--count=5") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0] == "5 of 40 unlabelled texts -> batch.json, batch.xml"
+    assert out[1].startswith("  card: card: 20 votes, 0 against another rule's")
+    for task in json.loads(Path("batch.json").read_text()):
+        (said,) = task["predictions"][0]["result"][0]["value"]["choices"]
+        assert said == ("card" if "card" in task["data"]["text"] else "refund")
+    assert 'value="refund"' in Path("batch.xml").read_text()
+
+
+def test_weak_labels_are_rows_that_fit_reads_with_their_weight(work, capsys):
+    write("pool.csv", ["text"], [["my card"], ["hello"], ["money back"]])
+    assert run("--rules=rules.yaml", "--weak", "--output=weak.csv") == 0
+    assert "the rules label 2 of 3 texts -> weak.csv" in capsys.readouterr().out
+    rows = read("weak.csv")
+    assert [(row["text"], row["label"]) for row in rows] == [
+        ("my card", "card"),
+        ("money back", "refund"),
+    ]
+    assert all(0.5 < float(row["weight"]) <= 1 for row in rows)
+
+
+def test_several_labels_are_kept_with_a_separator(work):
+    write("labelled.csv", ["text", "label"], [["lost card refund", "card|refund"], ["hi", ""]])
+    words = ["--several=true", "--columns.separator=|", "--labelled=labelled.csv", "--count=2"]
+    assert run("--output=batch.csv", *words) == 0
+    assert all(row["suggestion"].startswith("[") for row in read("batch.csv"))
+    fill_in("batch.csv", lambda text: '["refund", "card"]')
+    assert run("--apply=batch.csv", "--output=labelled.csv", *words) == 0
+    assert [row["label"] for row in read("labelled.csv")] == [
+        *("card|refund", "", "card|refund", "card|refund")
+    ]
+
+
+def test_other_columns_are_named(work):
+    write("pool.csv", ["message"], [[text] for text in CARD])
+    assert run("--columns.text=message", "--output=batch.csv", "--count=2") == 0
+    fill_in("batch.csv", lambda text: "card")
+    words = ["--columns.text=message", "--columns.label=intent"]
+    assert run("--apply=batch.csv", "--output=labelled.csv", *words) == 0
+    assert list(read("labelled.csv")[0]) == ["message", "intent"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--input=poll.csv"], "poll.csv does not exist."),
+        (["--columns.text=texts"], "has no column 'texts' (--text)"),
+        (["--count=0"], "count=0 is below 1"),
+        (["--strategy=margins"], "Did you mean 'margin'"),
+        (["--strategy=margin"], "needs a model's probabilities"),
+        (["--tool=argilla"], "name a file that ends in .json"),
+        (["--weak"], "name a file of them with --rules"),
+        (["--weak", "--rules=rules.yaml", "--apply=x.csv"], "exclude each other"),
+        (["--rules=none.yaml"], "rules='none.yaml' cannot be read"),
+        (["--labelled=pool.csv"], "has no column 'label'"),
+        (["--labelled=all.csv"], "all 40 texts of input have labels"),
+        (["--apply=pool.csv"], "has no column 'row'"),
+        (["--model=nowhere"], "nowhere is not a folder"),
+        (["--output=out.xls"], "cannot write the extension '.xls'"),
+        (["--counts=3"], "Did you mean '--count'"),
+    ],
+)
+def test_what_is_wrong_is_one_line(work, capsys, words, message):
+    write("all.csv", ["text", "label"], [[text, "x"] for text in CARD + REFUND])
+    assert message in refused(capsys, "--output=out.csv", *words)
+    assert not Path("out.csv").exists()
