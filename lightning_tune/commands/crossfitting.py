@@ -89,6 +89,7 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(logging.WARNING)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*does not have many workers.*")
+            warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\).*")
             yield
     except ConfigError as err:
         raise ConfigError(str(err).replace("data.max_length", "encoder.max_length")) from err

@@ -15,7 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-ORDER = ("text", "text_pair", "label", "weight", "group", "time", "split", "source", "line")
+ORDER = (
+    *("text", "text_pair", "label", "weight", "group", "time", "split", "source", "line"),
+    "augmented",
+)
 KEY = "key"
 """Column of the content key, uint64, until the folder is written."""
 RAW_KEY = "raw_key"

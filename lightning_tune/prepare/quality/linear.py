@@ -119,6 +119,7 @@ def _regress(
         return classes, np.ones((asked.shape[0], 1))
     with warnings.catch_warnings():  # the order of the rows stands long before the last digit
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.filterwarnings("ignore", ".*number of unique classes.*")  # few labels so far
         model = LogisticRegression(C=strength, max_iter=100).fit(known, given, weights)
     chances: NDArray[np.float64] = model.predict_proba(asked).astype(np.float64)
     return classes, chances

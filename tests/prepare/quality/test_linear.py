@@ -49,6 +49,14 @@ def test_a_label_that_no_row_has_is_impossible():
     assert said.sum() == pytest.approx(1)
 
 
+def test_nearly_as_many_classes_as_rows_are_fitted_all_the_same():
+    names = tuple(f"class {at}" for at in range(20))
+    some = training(
+        [f"word{at % 20}" for at in range(30)], [(names[at % 20],) for at in range(30)], names
+    )
+    assert fit_linear(some, ["word7"]).argmax() == 7
+
+
 def test_rows_of_one_class_alone_leave_no_choice():
     assert fit_linear(training(CARD, [("card",)] * 6), ["x"]).tolist() == [[1, 0]]
 
