@@ -24,7 +24,8 @@ from lightning_tune.reports.robustness import BrokenText
 from lightning_tune.reports.throughput import throughput_facts
 from lightning_tune.tables import replace_file
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~&$@:])")
+_SPECIAL = re.compile(r"([\\`*{}\[\]()<>#+\-!|~&$@:]|(?<!\d)\.|\.(?!\d)|(?<![^\W_])_|_(?![^\W_]))")
+"""But for a point between digits and a line between letters, which mean nothing there."""
 
 
 def report_markdown(evaluation: Evaluation) -> str:
@@ -55,6 +56,8 @@ def escape(text: str) -> str:
 
     >>> escape("![x](http://a.b) | <b>")
     '\\!\\[x\\]\\(http\\://a\\.b\\) \\| \\<b\\>'
+    >>> escape("f1_macro 0.5, _a_, 1. b")
+    'f1_macro 0.5, \\_a\\_, 1\\. b'
     """
     return _SPECIAL.sub(r"\\\1", text)
 

@@ -140,7 +140,7 @@ def test_a_page_without_texts_shows_the_rest(attacked):
 
 def test_markdown_has_both_tables_and_formats_no_text(attacked):
     found = report_markdown(attacked())
-    assert "| PGD on the embeddings | 10 of 40 | radius 0\\.5 |" in found
+    assert "| PGD on the embeddings | 10 of 40 | radius 0.5 |" in found
     assert "## Texts that broke" in found
     assert "![x](" not in found
     assert "<script>" not in found

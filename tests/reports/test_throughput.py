@@ -76,7 +76,7 @@ def test_page_markdown_and_terminal_show_it(record):
     page = report_html(record)
     assert 'href="#speed"' in page
     assert "24.5 %" in page
-    assert "| Share of the measured peak \\(MFU\\) | 24\\.5 % |" in report_markdown(record)
+    assert "| Share of the measured peak \\(MFU\\) | 24.5 % |" in report_markdown(record)
 
 
 def test_without_rates_there_is_no_such_part(record):
