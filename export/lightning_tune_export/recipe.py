@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.errors import ConfigError
+from lightning_tune.tables.shipped import find_recipe_in, shipped_in
 from lightning_tune_export.budgets import Budgets
 from lightning_tune_export.candidates import QuantizeSettings
 from lightning_tune_export.pace import PaceSettings
@@ -62,7 +63,7 @@ def recipe_folder() -> Path:
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the shipped recipes by bare name."""
-    return {file.stem: file for file in sorted(recipe_folder().glob("*.yaml"))}
+    return shipped_in(recipe_folder())
 
 
 def find_recipe(name: str) -> str:
@@ -71,13 +72,4 @@ def find_recipe(name: str) -> str:
     Raises:
         ConfigError: if there is neither, with the nearest name.
     """
-    if Path(name).is_file():
-        return name
-    shipped = shipped_recipes()
-    bare = Path(name).name.removesuffix(".yaml")
-    if bare in shipped and name in (bare, f"{bare}.yaml", f"export/recipes/{bare}.yaml"):
-        return str(shipped[bare])
-    raise ConfigError(
-        f"recipe {name!r} is neither a file here nor a shipped recipe ({', '.join(shipped)})."
-        + nearest(bare, shipped)
-    )
+    return find_recipe_in(recipe_folder(), name, written="export/recipes")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import time as clock
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +14,9 @@ from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.recipes import named_recipe
-from lightning_tune.commands.score import unwinding
+from lightning_tune.commands.score import own_flags, unwinding
 from lightning_tune.commands.settings import given
-from lightning_tune.errors import ConfigError, DataError, GateError
+from lightning_tune.errors import ConfigError, GateError
 from lightning_tune.prepare.collect.columns import Columns
 from lightning_tune.prepare.collect.database import is_database
 from lightning_tune.prepare.collect.inputs import Input, Reading
@@ -34,9 +32,9 @@ from lightning_tune.tables import TableFormat
 from lightning_tune.tables.folders import check_output
 
 SEVERAL = ("--input", "--val", "--test")
-_SETTING = re.compile(
-    r"(?<![\w./\\-])data\."
-    r"(?=(?:text|text_pair|label|label_separator|weight|columns|format|task|on_bad_rows)\b)"
+SETTINGS = (
+    *("text", "text_pair", "label", "label_separator", "weight"),
+    *("columns", "format", "task", "on_bad_rows"),
 )
 _WORTH_PROCESSES = 20_000_000  # bytes; below it a process starts for longer than it works
 
@@ -162,7 +160,7 @@ def prepare(
         _processes([*inputs, *own]) if processes is None else processes,
     )
     start = clock.perf_counter()
-    with own_flags(), unwinding():
+    with own_flags(*SETTINGS), unwinding():
         found = run(job)
         report = report_of(found, job)
         write_prepared(Path(output), found, report)
@@ -195,12 +193,3 @@ def _finish(report: PrepareReport, output: str, seconds: float) -> None:
             f"the data misses a limit: {missed}; {output} holds the report, and no splits."
         )
     print(f"{'next':<16} {PROGRAM} fit --data.train {output}")
-
-
-@contextmanager
-def own_flags() -> Iterator[None]:
-    """Name this command's flags in errors of tables, which name the settings of `fit`."""
-    try:
-        yield
-    except (DataError, ConfigError) as err:
-        raise type(err)(_SETTING.sub("--", str(err))) from err

@@ -20,7 +20,7 @@ from lightning_tune.serving.scoring import score as score_files
 from lightning_tune.tables import Fields, TableFormat, expand
 from lightning_tune.tables.writing import check_extension
 
-_SETTING = re.compile(r"(?<![\w./\\-])data\.(?=(?:text|text_pair|columns|format)\b)")
+SETTINGS = ("text", "text_pair", "columns", "format")
 
 
 def main(name: str, args: Sequence[str]) -> int:
@@ -64,7 +64,7 @@ def score(
     """
     target = Path(output)
     check_extension(target)
-    with own_flags():
+    with own_flags(*SETTINGS):
         scheme, _, name = input.partition(":")
         sources = [str(builtin(name)["test"])] if scheme == "builtin" else expand(input)
     if any(target.exists() and is_same(target, source) for source in sources):
@@ -73,7 +73,7 @@ def score(
     fields = fields_of(model, text, text_pair, columns)
     bar = Progress(sources)
     try:
-        with own_flags(), unwinding():
+        with own_flags(*SETTINGS), unwinding():
             counts = score_files(
                 model,
                 sources,
@@ -114,12 +114,17 @@ def is_same(target: Path, source: str) -> bool:
 
 
 @contextmanager
-def own_flags() -> Iterator[None]:
-    """Name this command's flags in errors of tables, which name the settings of `fit`."""
+def own_flags(*settings: str) -> Iterator[None]:
+    """Name a command's flags in errors of tables, which name the settings of `fit`.
+
+    Args:
+        settings: Those of `data` that the command has as flags of its own.
+    """
     try:
         yield
     except (DataError, ConfigError) as err:
-        raise type(err)(_SETTING.sub("--", str(err))) from err
+        named = rf"(?<![\w./\\-])data\.(?=(?:{'|'.join(settings)})\b)"
+        raise type(err)(re.sub(named, "--", str(err))) from err
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from lightning_tune.schema import Label
 from lightning_tune.serving.encoding import Encoded, TextEncoder
 from lightning_tune.serving.normalisation import normalise
 from lightning_tune.tables import BadRow, BadRows, RowBatch
+from lightning_tune.tables.writing import sync
 
 VERSION = 1  # of the folder's layout and of all that decides its content
 LISTED_BAD_ROWS = 1000  # more are counted, not listed
@@ -101,7 +101,7 @@ def _build(source: Source, encoder: TextEncoder, target: Path, on_bad_rows: BadR
             builder.finish(source.name, bad)
         shutil.rmtree(target, ignore_errors=True)  # a damaged one
         temporary.rename(target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -208,7 +208,7 @@ class _Builder:
         with open_private(self._folder / META) as file:
             file.write(json.dumps(meta).encode())
             sync_and_close(file)
-        _sync_folder(self._folder)
+        sync(self._folder)
 
     def _extend(self, name: str, lengths: Any) -> None:
         ends = np.cumsum(lengths, dtype=np.int64) + self._ends[name]
@@ -232,11 +232,3 @@ class _Builder:
             return [-1] * count
         codes = self._codes
         return [codes.setdefault(label, len(codes)) for label in labels]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

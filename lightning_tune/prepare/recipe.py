@@ -7,7 +7,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.prepare.cleaning import CleanSettings
 from lightning_tune.prepare.collect.database import without_password
 from lightning_tune.prepare.collect.inputs import Input
@@ -18,6 +17,7 @@ from lightning_tune.prepare.near import NearSettings
 from lightning_tune.prepare.privacy import PrivacySettings
 from lightning_tune.prepare.splitting import SplitSettings
 from lightning_tune.prepare.truncation import TokenSettings
+from lightning_tune.tables.shipped import find_recipe_in
 
 
 @dataclass(frozen=True)
@@ -53,27 +53,13 @@ def recipe_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "configs" / "prepare"
 
 
-def shipped_recipes() -> dict[str, Path]:
-    """Return the shipped recipes by bare name."""
-    return {file.stem: file for file in sorted(recipe_folder().glob("*.yaml"))}
-
-
 def find_recipe(name: str) -> str:
     """Return the path of a recipe: a file that is there, else a shipped one of that name.
 
     Raises:
         ConfigError: if there is neither, with the nearest name.
     """
-    if Path(name).is_file():
-        return name
-    shipped = shipped_recipes()
-    bare = Path(name).name.removesuffix(".yaml")
-    if bare in shipped and name in (bare, f"{bare}.yaml", f"configs/prepare/{bare}.yaml"):
-        return str(shipped[bare])
-    raise ConfigError(
-        f"recipe {name!r} is neither a file here nor a shipped recipe ({', '.join(shipped)})."
-        + nearest(bare, shipped)
-    )
+    return find_recipe_in(recipe_folder(), name, written="configs/prepare")
 
 
 def shown(recipe: Recipe) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.tables.writing import sync
 
 
 def check_output(output: Path) -> None:
@@ -51,17 +52,9 @@ def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
         yield hidden
         for folder, _, names in os.walk(hidden):
             for place in (*(Path(folder) / name for name in names), Path(folder)):
-                _sync(place)
+                sync(place)
         check_output(output)
         hidden.rename(output)
-        _sync(output.absolute().parent)
+        sync(output.absolute().parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _sync(place: Path) -> None:
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -50,9 +50,9 @@ def replace_file(path: Path, *, private: bool = False) -> Iterator[Path]:
         yield temporary
         if private:
             temporary.chmod(mode)
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as err:
         if err.errno not in _FULL_OR_FORBIDDEN:
             raise
@@ -64,7 +64,8 @@ def replace_file(path: Path, *, private: bool = False) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

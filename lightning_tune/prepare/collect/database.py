@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
@@ -62,7 +63,7 @@ def open_query(url: str, query: str) -> QueryTable:
     return AlchemyTable(url, query)
 
 
-class QueryTable:
+class QueryTable(ABC):
     """The answer of a query as a table; a record's line is its row, from 1.
 
     Args:
@@ -84,8 +85,8 @@ class QueryTable:
             yield Records(range(row, row + len(batch)), columns)
             row += len(batch)
 
-    def _batches(self) -> Iterator[Sequence[Sequence[Any]]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _batches(self) -> Iterator[Sequence[Sequence[Any]]]: ...
 
     def _failed(self, err: Exception) -> DataError:
         reason = " ".join(str(getattr(err, "orig", None) or err).split())
