@@ -11,8 +11,8 @@ from lightning_tune.cli import PROGRAM
 from lightning_tune.commands.from_checkpoint import check_target, find_checkpoint
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.recipes import named_recipe
-from lightning_tune.commands.score import unwinding
 from lightning_tune.commands.settings import Setting, given
+from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.tables.folders import check_output
 from lightning_tune_export.recipe import Recipe, find_recipe
 from lightning_tune_export.source import DataOverrides

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import run_function
-from lightning_tune.commands.score import SETTINGS, own_flags, unwinding
+from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.data.labels import split_label
 from lightning_tune.data.sources import open_source
 from lightning_tune.errors import ConfigError, DataError
@@ -99,7 +100,7 @@ def label(
         raise ConfigError("--weak writes what rules say; name a file of them with --rules.")
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
-    with own_flags(*SETTINGS), unwinding():
+    with own_flags(label), unwinding():
         pool = _read_pool(input, columns, format)
         known = _read_labelled(labelled, columns, format, several=several)
         if apply is not None:

@@ -12,10 +12,11 @@ import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from lightning_tune.cli import PROGRAM
+from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.recipes import named_recipe
-from lightning_tune.commands.score import own_flags, unwinding
 from lightning_tune.commands.settings import given
+from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.errors import ConfigError, GateError
 from lightning_tune.prepare.collect.columns import Columns
 from lightning_tune.prepare.collect.database import is_database
@@ -32,10 +33,6 @@ from lightning_tune.tables import TableFormat
 from lightning_tune.tables.folders import check_output
 
 SEVERAL = ("--input", "--val", "--test")
-SETTINGS = (
-    *("text", "text_pair", "label", "label_separator", "weight"),
-    *("columns", "format", "task", "on_bad_rows"),
-)
 _WORTH_PROCESSES = 20_000_000  # bytes; below it a process starts for longer than it works
 
 
@@ -160,7 +157,7 @@ def prepare(
         _processes([*inputs, *own]) if processes is None else processes,
     )
     start = clock.perf_counter()
-    with own_flags(*SETTINGS), unwinding():
+    with own_flags(prepare), unwinding():
         found = run(job)
         report = report_of(found, job)
         write_prepared(Path(output), found, report)

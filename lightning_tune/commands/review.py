@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_tune.commands.crossfitting import EncoderSettings, cross_fitted
+from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import run_function
-from lightning_tune.commands.score import SETTINGS, own_flags, unwinding
+from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.quality.suspects import QualitySettings, Suspects, encode, suspects
 from lightning_tune.schema import Label
@@ -135,7 +136,7 @@ def _apply(folder: Path, source: str, format: TableFormat) -> None:
     labels = [label for table in tables.values() for label in labels_of(table)]
     names, _ = encode(labels)
     several = any(isinstance(label, tuple) for label in labels)
-    with own_flags(*SETTINGS):
+    with own_flags(review):
         verdicts = read_review(source, several=several, format=format)
     if not verdicts:
         raise DataError(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
+from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.datasets import builtin
-from lightning_tune.errors import ConfigError, DataError, StoppedError
+from lightning_tune.errors import ConfigError
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune.serving.manifest import Runtime
 from lightning_tune.serving.progress import Progress
@@ -19,8 +17,6 @@ from lightning_tune.serving.scoring import Counts
 from lightning_tune.serving.scoring import score as score_files
 from lightning_tune.tables import Fields, TableFormat, expand
 from lightning_tune.tables.writing import check_extension
-
-SETTINGS = ("text", "text_pair", "columns", "format")
 
 
 def main(name: str, args: Sequence[str]) -> int:
@@ -64,7 +60,7 @@ def score(
     """
     target = Path(output)
     check_extension(target)
-    with own_flags(*SETTINGS):
+    with own_flags(score):
         scheme, _, name = input.partition(":")
         sources = [str(builtin(name)["test"])] if scheme == "builtin" else expand(input)
     if any(target.exists() and is_same(target, source) for source in sources):
@@ -73,7 +69,7 @@ def score(
     fields = fields_of(model, text, text_pair, columns)
     bar = Progress(sources)
     try:
-        with own_flags(*SETTINGS), unwinding():
+        with own_flags(score), unwinding():
             counts = score_files(
                 model,
                 sources,
@@ -111,34 +107,6 @@ def fields_of(
 def is_same(target: Path, source: str) -> bool:
     """Whether an input is the file to write."""
     return Path(source).exists() and target.samefile(source)
-
-
-@contextmanager
-def own_flags(*settings: str) -> Iterator[None]:
-    """Name a command's flags in errors of tables, which name the settings of `fit`.
-
-    Args:
-        settings: Those of `data` that the command has as flags of its own.
-    """
-    try:
-        yield
-    except (DataError, ConfigError) as err:
-        named = rf"(?<![\w./\\-])data\.(?=(?:{'|'.join(settings)})\b)"
-        raise type(err)(re.sub(named, "--", str(err))) from err
-
-
-@contextmanager
-def unwinding() -> Iterator[None]:
-    """Let SIGTERM unwind the command, so that what it has half written is taken away."""
-
-    def stop(signum: int, frame: FrameType | None) -> None:
-        raise StoppedError(signum, "SIGTERM came; no output was written, run it again.")
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def summary(counts: Counts, output: Path, bundle: Bundle) -> str:

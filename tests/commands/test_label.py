@@ -160,7 +160,7 @@ def test_other_columns_are_named(work):
     ("words", "message"),
     [
         (["--input=poll.csv"], "poll.csv does not exist."),
-        (["--columns.text=texts"], "has no column 'texts' (--text)"),
+        (["--columns.text=texts"], "has no column 'texts' (--columns.text)"),
         (["--count=0"], "count=0 is below 1"),
         (["--strategy=margins"], "Did you mean 'margin'"),
         (["--strategy=margin"], "needs a model's probabilities"),
@@ -168,7 +168,7 @@ def test_other_columns_are_named(work):
         (["--weak"], "name a file of them with --rules"),
         (["--weak", "--rules=rules.yaml", "--apply=x.csv"], "exclude each other"),
         (["--rules=none.yaml"], "rules='none.yaml' cannot be read"),
-        (["--labelled=pool.csv"], "has no column 'label'"),
+        (["--labelled=pool.csv"], "has no column 'label' (--columns.label)"),
         (["--labelled=all.csv"], "all 40 texts of input have labels"),
         (["--apply=pool.csv"], "has no column 'row'"),
         (["--model=nowhere"], "nowhere is not a folder"),

@@ -13,7 +13,7 @@ from resumes import reference
 from world import World, differences
 
 WORDS = [
-    "--trainer.max_epochs=400",
+    "--trainer.max_epochs=1600",
     "--trainer.callbacks+=EarlyStopping",
     "--trainer.callbacks.monitor=val/loss",
     "--trainer.callbacks.patience=500",
