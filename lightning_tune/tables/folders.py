@@ -1,16 +1,23 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear whole or not at all; what a killed process had begun goes with the next."""
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.tables.writing import sync
+
+try:
+    import fcntl
+except ImportError:  # not on Windows; leftovers then stay, as nothing tells whose they are
+    fcntl = None  # type: ignore[assignment]
 
 
 def check_output(output: Path) -> None:
@@ -36,7 +43,9 @@ def check_output(output: Path) -> None:
 def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a hidden folder beside `output`; once filled, it becomes `output` at once.
 
-    Everything in it is flushed to the disk before. On an error nothing stays behind.
+    Everything in it is flushed to the disk before. On an error nothing stays behind. The folder is
+    locked as long as its process lives, so that hidden folders of this output which nobody holds,
+    those of processes that were killed, are known and removed first.
 
     Args:
         output: The folder to make; those above it are made where they are missing.
@@ -46,8 +55,8 @@ def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
         ConfigError: if something else is at `output` by then.
     """
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    hidden = output.absolute().parent / f".{output.name[:100]}.{secrets.token_hex(4)}.tmp"
-    hidden.mkdir(mode=0o700 if private else 0o777)
+    remove_leftovers(output)
+    hidden, lock = _hidden(output, 0o700 if private else 0o777)
     try:
         yield hidden
         for folder, _, names in os.walk(hidden):
@@ -58,3 +67,46 @@ def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
         sync(output.absolute().parent)
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
+        os.close(lock)
+
+
+def remove_leftovers(output: Path) -> None:
+    """Remove the hidden folders of this output whose process is gone; others are left alone."""
+    name = re.escape(output.name[:100])
+    named = re.compile(rf"\.{name}\.[0-9a-f]{{8}}\.tmp")
+    for folder in output.absolute().parent.iterdir():
+        if named.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            _remove_unheld(folder)
+
+
+def _remove_unheld(folder: Path) -> None:
+    with suppress(OSError):  # it went meanwhile, or is another user's
+        lock = os.open(folder, os.O_RDONLY)
+        try:
+            if _lock(lock) is True:
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
+
+
+def _hidden(output: Path, mode: int) -> tuple[Path, int]:
+    """Make a hidden folder and lock it; the lock ends with the process, however that ends."""
+    while True:
+        hidden = output.absolute().parent / f".{output.name[:100]}.{secrets.token_hex(4)}.tmp"
+        hidden.mkdir(mode=mode)
+        with suppress(FileNotFoundError):  # another process took it for a leftover before the lock
+            lock = os.open(hidden, os.O_RDONLY)
+            if _lock(lock) is not False and hidden.is_dir():
+                return hidden, lock
+            os.close(lock)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Return whether the lock was got; None where the file system knows none."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        return False if err.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    return True
