@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time as clock
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import yaml
 from jsonargparse import ActionConfigFile  # type: ignore[attr-defined]
 
 from lightning_tune.cli import PROGRAM
+from lightning_tune.commands.crossfitting import EncoderSettings, cross_fitted
 from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import FunctionParser, as_hinted
 from lightning_tune.commands.recipes import named_recipe
@@ -21,12 +23,13 @@ from lightning_tune.errors import ConfigError, GateError
 from lightning_tune.prepare.collect.columns import Columns
 from lightning_tune.prepare.collect.database import is_database
 from lightning_tune.prepare.collect.inputs import Input, Reading
-from lightning_tune.prepare.pipeline import Job, run
+from lightning_tune.prepare.pipeline import Found, Job, run
+from lightning_tune.prepare.quality.folds import FitPredict
 from lightning_tune.prepare.recipe import Recipe, find_recipe
 from lightning_tune.prepare.report.record import PrepareReport
 from lightning_tune.prepare.report.text import show
 from lightning_tune.prepare.reporting import report_of
-from lightning_tune.prepare.writing import write_prepared
+from lightning_tune.prepare.writing import SUSPECTS, has_suspects, write_prepared
 from lightning_tune.schema import TaskKind
 from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.tables import TableFormat
@@ -103,6 +106,7 @@ def prepare(
     on_bad_rows: Literal["refuse", "skip"] = "refuse",
     recipe: Recipe = Recipe(),  # noqa: B008  # frozen
     processes: int | None = None,
+    encoder: EncoderSettings = EncoderSettings(),  # noqa: B008  # frozen
 ) -> None:
     """Turn raw labelled text into clean splits without leaks, and say what was found.
 
@@ -129,6 +133,7 @@ def prepare(
             docs/prepare.md.
         processes: How many processes work; null: one for each core, where the input is large. The
             result is the same.
+        encoder: The backbone of recipe.quality.mode encoder.
 
     Raises:
         DataError: if an input cannot be used, or a step would empty a class or a split.
@@ -155,6 +160,7 @@ def prepare(
         task,
         recipe,
         _processes([*inputs, *own]) if processes is None else processes,
+        fitting=partial(_fitting, encoder, recipe),
     )
     start = clock.perf_counter()
     with own_flags(prepare), unwinding():
@@ -163,6 +169,8 @@ def prepare(
         write_prepared(Path(output), found, report)
     seconds = clock.perf_counter() - start
     show(report)
+    if report.verdict != "FAIL" and has_suspects(found):
+        _say_suspects(found, Path(output))
     _finish(report, output, seconds)
 
 
@@ -175,6 +183,21 @@ def _processes(inputs: Sequence[Input]) -> int:
     files = [Path(one.path) for one in inputs if "://" not in one.path]
     size = sum(file.stat().st_size for file in files if file.is_file())
     return usable_cores() if size >= _WORTH_PROCESSES else 1
+
+
+def _fitting(
+    encoder: EncoderSettings, recipe: Recipe, names: Sequence[str], several: bool
+) -> FitPredict:
+    """Return what tunes the backbone on some rows and answers other texts."""
+    seed = 0 if recipe.quality is None else recipe.quality.seed
+    return cross_fitted(names, encoder, several=several, seed=seed)
+
+
+def _say_suspects(found: Found, output: Path) -> None:
+    count = 0 if found.looked is None else found.looked.counts["suspects"]
+    table = output / SUSPECTS
+    print(f"{'suspects':<16} {table} ({count:,} rows whose label may be wrong, for you to look at)")
+    print(f"{'':<16} {PROGRAM} review --data {output} --apply {table}")
 
 
 def _finish(report: PrepareReport, output: str, seconds: float) -> None:

@@ -85,17 +85,19 @@ def _write(
     encoder: EncoderSettings,
 ) -> None:
     from lightning_tune.prepare.quality.review import write_review
+    from lightning_tune.prepare.rows import originals
 
     check_extension(output)
     table = read_split(folder, split)
-    labels = labels_of(table)
-    found = find_suspects(texts_of(table), labels, quality, encoder)
+    places = originals(table).tolist()
+    rows = table.take(places)  # a copy in another fold would tell its row's label
+    found = find_suspects(texts_of(rows), labels_of(rows), quality, encoder)
     ranked = found.ranked()
     shown = ranked if top is None else ranked[:top]
-    write_review(output, split, table, found, shown)
-    share = len(ranked) / max(1, table.num_rows)
+    write_review(output, split, table, found, shown, places=places)
+    share = len(ranked) / max(1, len(places))
     print(
-        f"{split}: {table.num_rows:,} rows, {len(found.names)} labels, {len(ranked):,} suspects "
+        f"{split}: {len(places):,} rows, {len(found.names)} labels, {len(ranked):,} suspects "
         f"({share:.1%}); the {len(shown):,} most doubtful -> {output}"
     )
 

@@ -38,6 +38,8 @@ class Limits:
         class_rows: Rows of the rarest class in train, at least.
         class_gap: Difference between a class's share in a split and in all rows, in points; not
             told where the split is by group or time, or the user's own.
+        suspects: Share of the rows of train that were looked at whose label is suspected.
+        label_kept: Share of edited copies that keep their label, as a model sees it, at least.
     """
 
     dropped: Limit = Limit(warn=0.3)  # frozen
@@ -47,6 +49,8 @@ class Limits:
     truncated: Limit = Limit(warn=0.1)
     class_rows: Limit = Limit(warn=10, fail=2)  # frozen
     class_gap: Limit = Limit(warn=1.0)  # frozen
+    suspects: Limit = Limit(warn=0.2)  # frozen
+    label_kept: Limit = Limit(warn=0.9)  # frozen
 
     def __post_init__(self) -> None:
         for name, limit in vars(self).items():
@@ -58,7 +62,7 @@ class Limits:
                 )
 
 
-AT_LEAST = frozenset({"class_rows"})
+AT_LEAST = frozenset({"class_rows", "label_kept"})
 """Figures that are the better the greater they are."""
 
 

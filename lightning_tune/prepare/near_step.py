@@ -18,8 +18,9 @@ from rapidfuzz.distance import Levenshtein
 
 from lightning_tune.prepare.labels import label_codes
 from lightning_tune.prepare.leaks import PRECIOUS
-from lightning_tune.prepare.near import NearSettings
-from lightning_tune.prepare.rows import KEPT, KEY, drop, joined, numbers, pairs_of
+from lightning_tune.prepare.near import NearFound, NearSettings
+from lightning_tune.prepare.near.search import plain_text
+from lightning_tune.prepare.rows import KEPT, KEY, drop, joined, numbers, single_texts
 from lightning_tune.schema import Split
 
 STEP = "near"
@@ -94,12 +95,7 @@ def texts_of(splits: Mapping[Split, pa.Table]) -> list[str]:
     texts: list[str] = []
     for split in PRECIOUS:
         if split in splits:
-            table = splits[split]
-            pairs = pairs_of(table)
-            some = table["text"].to_pylist()
-            if pairs is not None:
-                some = [f"{text}\n{pair}" for text, pair in zip(some, pairs, strict=True)]
-            texts += some
+            texts += single_texts(splits[split])
     return texts
 
 
@@ -142,23 +138,24 @@ def _members(clusters: NDArray[np.int64]) -> list[list[int]]:
     return [rows.tolist() for rows in np.split(order, ends) if len(rows) > 1]
 
 
-def comparison(texts: Sequence[str], settings: NearSettings) -> Compare:
+def comparison(
+    texts: Sequence[str], settings: NearSettings, found: NearFound | None = None
+) -> Compare:
     """Return what tells which rows are near to one row, by the same measure as the search.
 
     Args:
         texts: All texts, as `texts_of` orders them.
         settings: The `NearSettings`: `similarity`, and the `characters` that count.
+        found: What the search found; pairs that it compared are not compared again.
     """
 
-    def plain(row: int) -> str:
-        return " ".join(texts[row].casefold().split())[: settings.characters]
-
     def compare(row: int, others: Sequence[int]) -> NDArray[np.bool_]:
-        text = plain(row)
-        near = []
-        for other in map(plain, others):
+        near = np.zeros(len(others), np.bool_) if found is None else found.known(row, others)
+        text = plain_text(texts[row], settings.characters)
+        for at in np.flatnonzero(~near).tolist():
+            other = plain_text(texts[others[at]], settings.characters)
             most = int((1 - settings.similarity) * max(len(text), len(other)) + 1e-9)
-            near.append(Levenshtein.distance(text, other, score_cutoff=most) <= most)
-        return np.array(near, np.bool_)
+            near[at] = Levenshtein.distance(text, other, score_cutoff=most) <= most
+        return near
 
     return compare

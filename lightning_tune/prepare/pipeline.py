@@ -1,7 +1,7 @@
-"""The stage from end to end: collect, clean, redact, duplicates, leaks, near duplicates, split.
+"""The stage from end to end: from inputs to splits, suspects told of, train with its copies.
 
 Row-wise steps (cleaning, redaction, keys) see one chunk of rows at a time; duplicates, leaks, near
-duplicates and the split are global.
+duplicates, the split, suspects and augmentation are global.
 """
 
 from __future__ import annotations
@@ -14,7 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lightning_tune.errors import ConfigError, DataError
-from lightning_tune.prepare import duplicates, leaks, near_step, redacting, splitting
+from lightning_tune.prepare import (
+    augment_step,
+    duplicates,
+    leaks,
+    near_step,
+    quality_step,
+    redacting,
+    splitting,
+)
+from lightning_tune.prepare.augment.augmenting import Translate
+from lightning_tune.prepare.augment_step import Multiplied, multiply
 from lightning_tune.prepare.cleaning import STEP as CLEAN
 from lightning_tune.prepare.cleaning import CleanStep
 from lightning_tune.prepare.collect.inputs import Input, Opened, Reading, open_inputs
@@ -27,8 +37,9 @@ from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.languages import LanguageStep, check_languages
 from lightning_tune.prepare.leaks import drop_leaks, leak_counts
 from lightning_tune.prepare.mapping import Named
-from lightning_tune.prepare.near import near_duplicates
+from lightning_tune.prepare.near import near_pairs
 from lightning_tune.prepare.near_step import comparison, drop_near, texts_of
+from lightning_tune.prepare.quality_step import Fitting, Looked, look
 from lightning_tune.prepare.recipe import Recipe
 from lightning_tune.prepare.report.record import StepRecord
 from lightning_tune.prepare.rows import DROPPED, KEY, RAW_KEY, numbers, reason_counts
@@ -51,6 +62,9 @@ class Job:
         task: The task kind, where the user states it.
         recipe: What is done.
         processes: How many processes work, at least 1; the result is the same.
+        fitting: Makes what fits and answers where recipe.quality.mode is encoder.
+        translate: What says texts otherwise where recipe.augment has translate; None: the models
+            that the recipe names.
     """
 
     inputs: Sequence[Input]
@@ -60,6 +74,8 @@ class Job:
     task: TaskKind | None = None
     recipe: Recipe = Recipe()  # noqa: RUF009  # frozen
     processes: int = 1
+    fitting: Fitting | None = None
+    translate: Translate | None = None
 
     def __post_init__(self) -> None:
         if self.processes < 1:
@@ -76,7 +92,7 @@ class Found:
         collected: All rows after the row-wise steps, and what was counted.
         opened: The inputs.
         labels: The task and its classes; None without labels.
-        splits: The rows of each split, at the end.
+        splits: The rows of each split, at the end; train without its edited copies.
         steps: What each step did.
         dropped: The rows that went, by step.
         duplicates: Counts of exact duplicates and of texts under several labels.
@@ -86,6 +102,8 @@ class Found:
         raw_leaks: The same of texts exactly as they were read.
         near: What was found of near duplicates; None: they were not looked for.
         split: Counts of the split.
+        looked: What was found out about labels and texts of train; None: nothing was looked for.
+        copied: Train with its edited copies; None: there are none.
     """
 
     collected: Collected
@@ -101,6 +119,15 @@ class Found:
     raw_leaks: Mapping[str, int] = field(default_factory=dict)
     near: near_step.NearOutcome | None = None
     split: Mapping[str, int] = field(default_factory=dict)
+    looked: Looked | None = None
+    copied: Multiplied | None = None
+
+    @property
+    def written(self) -> Splits:
+        """The rows as they are written: train with its copies behind."""
+        if self.copied is None:
+            return self.splits
+        return {**self.splits, "train": self.copied.made.table}
 
     def step(
         self, name: str, rows: tuple[int, int], dropped: pa.Table, counts: Mapping[str, int]
@@ -135,7 +162,9 @@ def run(job: Job) -> Found:
     splits = _without_duplicates(splits, found, job.recipe)
     splits = _without_leaks(splits, found)
     splits = _without_near(splits, found, job)
-    found.splits = _divided(splits, found, job.recipe)
+    splits = _divided(splits, found, job.recipe)
+    found.splits = _looked_at(splits, found, job)
+    _copy(found, job)
     return found
 
 
@@ -234,8 +263,8 @@ def _without_near(splits: Splits, found: Found, job: Job) -> Splits:
     if settings is None:
         return splits
     texts = texts_of(splits)
-    clusters = near_duplicates(texts, settings, processes=job.processes)
-    outcome = drop_near(splits, clusters, comparison(texts, settings))
+    pairs = near_pairs(texts, settings, processes=job.processes)
+    outcome = drop_near(splits, pairs.clusters, comparison(texts, settings, pairs))
     found.near = outcome
     check_none_emptied(class_counts(splits["train"]), outcome.splits["train"], near_step.STEP)
     counts = {**outcome.counts, **outcome.leaks}
@@ -255,6 +284,36 @@ def _divided(splits: Splits, found: Found, recipe: Recipe) -> Splits:
     }
     found.step(splitting.STEP, _rows(splits, after), divided.dropped, divided.counts)
     return {split: after[split] for split in splitting.SIDES if split in after}
+
+
+def _looked_at(splits: Splits, found: Found, job: Job) -> Splits:
+    settings = job.recipe.quality
+    if settings is None:
+        return splits
+    outcome = look(splits["train"], settings, fitting=job.fitting)
+    check_none_emptied(class_counts(splits["train"]), outcome.table, quality_step.STEP)
+    found.looked = outcome
+    after: Splits = {**splits, "train": outcome.table}
+    found.step(quality_step.STEP, _rows(splits, after), outcome.dropped, outcome.counts)
+    return after
+
+
+def _copy(found: Found, job: Job) -> None:
+    recipe, splits = job.recipe, found.splits
+    if recipe.augment is None:
+        return
+    found.copied = multiply(
+        splits,
+        recipe.augment,
+        near=recipe.near,
+        translate=job.translate,
+        processes=job.processes,
+    )
+    made = found.copied.made
+    counts = {name: count for name, count in made.counts.items() if name != "originals"}
+    rows = sum(table.num_rows for table in splits.values())
+    after = rows + counts["copies"]
+    found.step(augment_step.STEP, (rows, after), DROPPED.empty_table(), counts)
 
 
 def _check_train(before: Mapping[str, int], train: pa.Table, recipe: Recipe) -> None:

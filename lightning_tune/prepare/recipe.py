@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lightning_tune.prepare.augment.augmenting import AugmentSettings
 from lightning_tune.prepare.cleaning import CleanSettings
 from lightning_tune.prepare.collect.database import without_password
 from lightning_tune.prepare.collect.inputs import Input
@@ -15,6 +16,7 @@ from lightning_tune.prepare.languages import LanguageSettings
 from lightning_tune.prepare.limits import Limits
 from lightning_tune.prepare.near import NearSettings
 from lightning_tune.prepare.privacy import PrivacySettings
+from lightning_tune.prepare.quality_step import LookSettings
 from lightning_tune.prepare.splitting import SplitSettings
 from lightning_tune.prepare.truncation import TokenSettings
 from lightning_tune.tables.shipped import find_recipe_in
@@ -32,6 +34,8 @@ class Recipe:
         duplicates: What becomes of texts that stand several times in train.
         near: How near duplicates are found; null: they are not looked for.
         split: How rows are divided.
+        quality: What is looked for in labels and texts of train; null: nothing.
+        augment: What edited copies of its rows train gets; null: none.
         tokens: What the lengths of the texts that are written are measured with; null: nothing.
         limits: What the report holds the figures against.
     """
@@ -43,6 +47,8 @@ class Recipe:
     duplicates: DuplicateSettings = DuplicateSettings()  # noqa: RUF009  # frozen
     near: NearSettings | None = NearSettings()  # noqa: RUF009  # frozen
     split: SplitSettings = SplitSettings()  # noqa: RUF009  # frozen
+    quality: LookSettings | None = LookSettings()  # noqa: RUF009  # frozen
+    augment: AugmentSettings | None = None
     tokens: TokenSettings | None = None
     limits: Limits = Limits()  # noqa: RUF009  # frozen
 

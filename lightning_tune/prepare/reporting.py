@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from lightning_tune.prepare import redacting
 from lightning_tune.prepare.keys import content_keys
+from lightning_tune.prepare.label_report import (
+    copies_of,
+    label_checks,
+    label_notes,
+    suspects_of,
+)
 from lightning_tune.prepare.labels import class_counts
 from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.leaks import leak_counts
@@ -53,10 +59,13 @@ def report_of(found: Found, job: Job) -> PrepareReport:
         checks=[
             *_checks(found, job, read=read, kept=kept),
             *_checks_of_splits(found, job, gap, longer),
+            *label_checks(found, job),
             check("leaks_left", sum(leaks["left"].values()), Limit(fail=0)),
         ],
         recipe=shown(job.recipe),
-        notes=_notes(found),
+        notes=[*_notes(found), *label_notes(found)],
+        suspects=suspects_of(found, job),
+        augmentation=copies_of(found),
     )
 
 
@@ -141,7 +150,7 @@ def _leaks(found: Found) -> dict[str, Any]:
             if step.name == "leaks"
         )
         + sum((near or {}).values()),
-        "left": leak_counts({split: _keyed_again(table) for split, table in found.splits.items()}),
+        "left": leak_counts({split: _keyed_again(table) for split, table in found.written.items()}),
     }
 
 

@@ -2,7 +2,8 @@
 
 The columns, in this order, where they exist: `text`, `text_pair`, `label` (string, list<string> or
 double), `weight`, `group`, `time` (int64 or timestamp), `split` (where the user named a file for
-it), `source` and `line`. A row is known by its source, as the user wrote it, and its line there.
+it), `source`, `line` and `augmented`. A row is known by its source, as the user wrote it, and its
+line there; an edited copy has those of the row it was made of.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lightning_tune.schema import Label
+
+AUGMENTED = "augmented"
+"""Column that names the edit a copy was made by; null in rows that were read."""
 ORDER = (
     *("text", "text_pair", "label", "weight", "group", "time", "split", "source", "line"),
-    "augmented",
+    AUGMENTED,
 )
 KEY = "key"
 """Column of the content key, uint64, until the folder is written."""
@@ -119,6 +124,28 @@ def numbers(table: pa.Table, name: str) -> NDArray[Any]:
 def pairs_of(table: pa.Table) -> list[str | None] | None:
     """Return the second texts, or None without such a column."""
     return table["text_pair"].to_pylist() if "text_pair" in table.column_names else None
+
+
+def single_texts(table: pa.Table) -> list[str]:
+    """Return what reads one text a row is given: the text, of a pair both, one a line."""
+    texts: list[str] = table["text"].to_pylist()
+    pairs = pairs_of(table)
+    if pairs is None:
+        return texts
+    return [f"{text}\n{pair}" for text, pair in zip(texts, pairs, strict=True)]
+
+
+def originals(table: pa.Table) -> NDArray[np.int64]:
+    """Return the places of the rows that were read, ascending: all but edited copies."""
+    if AUGMENTED not in table.column_names:
+        return np.arange(table.num_rows)
+    places: NDArray[np.int64] = np.flatnonzero(table[AUGMENTED].is_null().to_numpy())
+    return places
+
+
+def labels_of(table: pa.Table) -> list[Label]:
+    """Return the labels: names, numbers, or in multi-label data tuples of names."""
+    return [tuple(one) if isinstance(one, list) else one for one in table["label"].to_pylist()]
 
 
 def slices(table: pa.Table, rows: int) -> Iterator[pa.Table]:

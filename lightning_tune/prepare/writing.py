@@ -1,7 +1,8 @@
 """The prepared folder, whole or not at all; only its owner may look into it.
 
-`train.parquet`, `val.parquet`, `test.parquet` and `prepare.json` are what `fit` reads. Where a
-limit is missed, the folder holds the report and the dropped rows alone.
+`train.parquet`, `val.parquet`, `test.parquet` and `prepare.json` are what `fit` reads;
+`suspects.csv` is for a person. Where a limit is missed, the folder holds the report and the dropped
+rows alone.
 """
 
 from __future__ import annotations
@@ -16,12 +17,15 @@ import pyarrow.parquet as pq
 
 from lightning_tune import __version__
 from lightning_tune.prepare.pipeline import Found
+from lightning_tune.prepare.quality.review import write_review
 from lightning_tune.prepare.report.record import SCHEMA, PrepareReport
 from lightning_tune.prepare.report.text import report_markdown
 from lightning_tune.prepare.rows import joined, ordered
 from lightning_tune.tables import digest
 from lightning_tune.tables.folders import appearing
 
+SUSPECTS = "suspects.csv"
+"""The table that `review --apply` takes back."""
 _ROW_GROUP = 65_536
 _FIELDS = ("text", "text_pair", "label", "weight", "group", "time")
 
@@ -36,8 +40,9 @@ def write_prepared(output: Path, found: Found, report: PrepareReport) -> None:
     with appearing(output, private=True) as folder:
         _write_table(folder / "dropped.parquet", joined(found.dropped))
         if report.verdict != "FAIL":
-            for split, table in found.splits.items():
+            for split, table in found.written.items():
                 _write_table(folder / f"{split}.parquet", ordered(table))
+            _write_suspects(folder / SUSPECTS, found)
             _write_json(folder / "prepare.json", manifest(folder, found, report))
         _write_json(folder / "report.json", report.to_dict())
         text = report_markdown(report, output.name)
@@ -48,19 +53,35 @@ def manifest(folder: Path, found: Found, report: PrepareReport) -> dict[str, Any
     """Return prepare.json: what the columns mean, and where the rows come from."""
     columns = {name for table in found.splits.values() for name in table.column_names}
     files = [f"{split}.parquet" for split in found.splits]
+    written = found.written
     return {
         "schema": SCHEMA,
         "version": __version__,
         "fields": {name: name if name in columns else None for name in _FIELDS},
         "task": report.task,
         "labels": list(report.labels),
-        "rows": {split: table.num_rows for split, table in found.splits.items()},
+        "rows": {split: table.num_rows for split, table in written.items()},
         "inputs": [
             {"name": one.name, "split": one.split, "sha256": one.digest()} for one in found.opened
         ],
         "recipe": report.recipe,
         "files": {name: digest(str(folder / name)) for name in (*files, "dropped.parquet")},
     }
+
+
+def has_suspects(found: Found) -> bool:
+    """Whether there are rows to review: suspects that stay in train."""
+    return found.looked is not None and found.looked.counts.get("suspects", 0) > (
+        found.looked.counts.get("dropped", 0)
+    )
+
+
+def _write_suspects(path: Path, found: Found) -> None:
+    """Write the rows to review, the most doubtful first, where there are any."""
+    looked = found.looked
+    if has_suspects(found) and looked is not None and looked.suspects is not None:
+        ranked, places = looked.suspects.ranked(), looked.places.tolist()
+        write_review(path, "train", found.splits["train"], looked.suspects, ranked, places=places)
 
 
 def _write_table(path: Path, table: pa.Table) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +25,7 @@ WORDS = """
 where when never again please help money letter phone shop online monday refund paid twice order
 missing broken address change account wrong happy thanks manager office waiting week today
 """.split()  # noqa: SIM905
+NO_SUSPECTS = "--recipe.quality=null"  # of thousands of texts they take seconds
 
 
 @pytest.fixture(autouse=True)
@@ -323,6 +327,169 @@ def test_a_signal_leaves_nothing(work, monkeypatch):
     assert left(work) == ["raw.csv"]
 
 
+def with_flips(rows: int = 200, flips: tuple[int, ...] = (4, 40, 77, 120)) -> list[str]:
+    """Write rows of two classes that words tell apart, some under the wrong one; return these."""
+    own = {"bill": ["invoice", "charged", "amount"], "card": ["plastic", "chip", "stolen"]}
+    lines = []
+    for row in range(rows):
+        label, other = ("bill", "card") if row % 2 else ("card", "bill")
+        words = random.Random(row).choices(own[label], k=3) + random.Random(row).choices(WORDS, k=4)
+        lines.append(f"{' '.join(words)},{other if row in flips else label}")
+    Path("raw.csv").write_text("\n".join(["message,intent", *lines]) + "\n")
+    return [lines[row].partition(",")[0] for row in flips]
+
+
+def test_suspected_labels_are_written_for_review_which_takes_them_back(capsys):
+    flipped = with_flips()
+    split = ["--recipe.split.val_share=0", "--recipe.near=null"]
+    assert prepare("--input=raw.csv", "--output=out", *split) == 0
+    told = report("out")["suspects"]
+    with Path("out/suspects.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    train = pq.read_table("out/train.parquet")
+    there = set(flipped) & set(train["text"].to_pylist())
+    assert len(there) >= 3
+    assert {row["text"] for row in rows[: len(there)]} == there
+    assert told["found"] == len(rows) == sum(told["classes"].values())
+    assert told["share"] == pytest.approx(len(rows) / train.num_rows, abs=1e-6)
+    assert (told["mode"], told["rows"], told["of"], told["dropped"]) == (
+        *("fast", train.num_rows, train.num_rows),
+        0,
+    )
+    assert Path("out/suspects.csv").stat().st_mode & 0o777 == 0o600
+    assert "review --data out --apply out/suspects.csv" in capsys.readouterr().out
+    for row in rows:
+        row["reviewed"] = row["suggestion"] if row["text"] in there else row["label"]
+    with Path("out/suspects.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    assert main(["review", "--data=out", "--apply=out/suspects.csv"]) == 0
+    right = dict(zip(train["text"].to_pylist(), train["label"].to_pylist(), strict=True))
+    again = pq.read_table("out/train.parquet")
+    changed = {
+        text
+        for text, label in zip(again["text"].to_pylist(), again["label"].to_pylist(), strict=True)
+        if right[text] != label
+    }
+    assert changed == there
+
+
+def test_suspects_may_be_dropped_and_more_than_the_limit_is_a_warning(capsys):
+    with_flips()
+    words = ["--recipe.split.val_share=0", "--recipe.near=null", "--recipe.limits.suspects.warn=0"]
+    assert (
+        prepare("--input=raw.csv", "--output=out", "--recipe.quality.on_suspects=drop", *words) == 0
+    )
+    told = report("out")
+    dropped = pq.read_table("out/dropped.parquet").to_pylist()
+    gone = [row for row in dropped if row["step"] == "quality"]
+    assert len(gone) == told["suspects"]["found"] == told["suspects"]["dropped"] >= 3
+    assert told["rows"]["kept"] == 200 - len(gone)
+    assert not Path("out/suspects.csv").exists()
+    assert {one["name"]: one["verdict"] for one in told["checks"]}["suspects"] == "WARN"
+    assert "WARN  suspects is " in capsys.readouterr().out
+
+
+def test_what_is_looked_at_in_part_or_not_at_all_is_said():
+    with_flips()
+    assert prepare("--input=raw.csv", "--output=part", "--recipe.quality.rows=60") == 0
+    told = report("part")
+    assert (told["suspects"]["rows"], told["suspects"]["of"]) == (60, told["rows"]["train"])
+    (note,) = told["notes"]
+    assert "were looked for in 60 of the" in note
+    raw("few.csv", 50)
+    assert prepare("--input=few.csv", "--output=few") == 0
+    told = report("few")
+    assert "found" not in told["suspects"]
+    assert told["notes"] == [
+        "suspected labels were not looked for: train has fewer than 50 different texts."
+    ]
+    assert prepare("--input=raw.csv", "--output=off", NO_SUSPECTS) == 0
+    assert (report("off")["suspects"], report("off")["notes"]) == (None, [])
+
+
+AUGMENTED = ("--recipe.augment.edits=[insert, typo]", "--recipe.augment.copies=1.5")
+
+
+def test_train_gets_copies_that_fit_reads_and_no_other_split_knows(tiny_backbone):
+    raw(rows=200)
+    assert prepare("--input=raw.csv", "--output=without") == 0
+    assert prepare("--input=raw.csv", "--output=out", *AUGMENTED) == 0
+    told, before = report("out"), report("without")
+    copies = told["augmentation"]["copies"]
+    assert (told["rows"], told["classes"]) == (before["rows"], before["classes"])
+    assert set(told["leaks"]["left"].values()) == {0}
+    train, old = (pq.read_table(f"{name}/train.parquet") for name in ("out", "without"))
+    assert train.slice(0, old.num_rows).drop_columns("augmented").equals(old)
+    made = train.slice(old.num_rows)
+    assert made.num_rows == copies == sum(told["augmentation"]["edits"].values()) > old.num_rows
+    assert set(made["augmented"].to_pylist()) == {"insert", "typo"}
+    texts = {text.lower() for text in made["text"].to_pylist()}
+    labels = dict(zip(old["line"].to_pylist(), old["label"].to_pylist(), strict=True))
+    assert [labels[line] for line in made["line"].to_pylist()] == made["label"].to_pylist()
+    for split in ("val", "test"):
+        rest = pq.read_table(f"out/{split}.parquet")
+        assert rest.equals(pq.read_table(f"without/{split}.parquet"))
+        assert not texts & {text.lower() for text in rest["text"].to_pylist()}
+    assert 0 < told["augmentation"]["label_kept"]["share"] <= 1
+    stated = json.loads(Path("out/prepare.json").read_text())
+    assert stated["rows"]["train"] == train.num_rows
+    data = TextDataModule("out", tokenizer=str(tiny_backbone("bert")), max_length=16)
+    data.setup()
+    assert len(data.train_data) == train.num_rows
+
+
+def test_copies_and_suspects_are_the_same_on_one_and_two_processes():
+    with_flips(400)
+    for name, processes in (("a", 1), ("b", 1), ("c", 2)):
+        words = [f"--output={name}/out", f"--processes={processes}", "--recipe.near=null"]
+        assert prepare("--input=raw.csv", *words, *AUGMENTED) == 0
+    assert digests("a/out") == digests("b/out") == digests("c/out")
+    assert "suspects.csv" in digests("a/out")
+
+
+def test_copies_in_a_prepared_folder_are_no_input():
+    raw(rows=200)
+    assert prepare("--input=raw.csv", "--output=out", *AUGMENTED) == 0
+    copies = report("out")["augmentation"]["copies"]
+    assert main(["prepare", "--input=out", "--output=again", NO_SUSPECTS]) == 0
+    told = report("again")
+    assert told["steps"][0]["reasons"] == {"the row is an edited copy of another": copies}
+    assert told["rows"]["kept"] == report("out")["rows"]["train"]
+    assert "augmented" not in pq.read_table("again/train.parquet").column_names
+
+
+def test_a_backbone_looks_for_suspects(tiny_backbone):
+    with_flips()
+    words = ["--recipe.quality.mode=encoder", "--recipe.quality.folds=2", "--encoder.epochs=1"]
+    words += ["--encoder.max_length=16", f"--encoder.backbone={tiny_backbone('bert')}"]
+    assert prepare("--input=raw.csv", "--output=out", "--recipe.near=null", *words) == 0
+    told = report("out")["suspects"]
+    assert (told["mode"], told["rows"]) == ("encoder", told["of"])
+
+
+KILLED = """
+import os, signal, sys
+from lightning_tune.cli import main
+from lightning_tune.prepare import writing
+writing.report_markdown = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+main(sys.argv[1:])
+"""
+
+
+def test_what_a_killed_run_left_goes_with_the_next(work):
+    raw()
+    words = ["prepare", "--text=message", "--label=intent", "--input=raw.csv", "--output=out"]
+    done = subprocess.run([sys.executable, "-c", KILLED, *words], check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    hidden, _ = left(work)
+    assert hidden.startswith(".out.")
+    assert "train.parquet" in left(work / hidden)
+    assert main(words) == 0
+    assert left(work) == ["out", "raw.csv"]
+
+
 def plain(path: Path, column: int) -> list[str]:
     return [
         line.split("\t")[column]
@@ -334,7 +501,7 @@ def plain(path: Path, column: int) -> list[str]:
 def test_the_faults_of_chnsenticorp_are_all_found(shared_data):
     folder = shared_data / "zh_chnsenticorp"
     words = [f"--input={folder / 'train.tsv'}", f"--val={folder / 'dev.tsv'}", "--output=out"]
-    assert main(["prepare", "--columns=[text, label]", *words]) == 0
+    assert main(["prepare", "--columns=[text, label]", NO_SUSPECTS, *words]) == 0
     told = report("out")
     assert told["duplicates"]["exact_raw"] == 1351
     assert told["duplicates"]["exact_text"] >= 1351
@@ -349,11 +516,11 @@ def test_the_faults_of_chnsenticorp_are_all_found(shared_data):
 def test_the_columns_of_mrpc_and_stsb_are_read_as_they_are(shared_data):
     mrpc = shared_data / "glue" / "MRPC" / "train.tsv"
     words = ["--text=#1 String", "--text_pair=#2 String", "--label=Quality"]
-    assert main(["prepare", f"--input={mrpc}", *words, "--output=mrpc"]) == 0
+    assert main(["prepare", f"--input={mrpc}", NO_SUSPECTS, *words, "--output=mrpc"]) == 0
     assert report("mrpc")["rows"]["read"] == 3667
     stsb = shared_data / "glue" / "STS-B" / "train.tsv"
     words = ["--text=sentence1", "--text_pair=sentence2", "--label=score"]
-    assert main(["prepare", f"--input={stsb}", *words, "--output=stsb"]) == 0
+    assert main(["prepare", f"--input={stsb}", NO_SUSPECTS, *words, "--output=stsb"]) == 0
     told = report("stsb")
     assert (told["task"], told["rows"]["read"]) == ("regression", 5749)
     assert pq.read_table("stsb/train.parquet")["label"].type == "double"
@@ -367,7 +534,12 @@ def test_sst2_is_split_within_a_point_and_appended_rows_move_none(shared_data):
     side: dict[str, dict[str, str]] = {}
     for name in ("a", "b"):
         assert (
-            main(["prepare", f"--input={name}.tsv", "--columns=[text, label]", f"--output={name}"])
+            main(
+                [
+                    *("prepare", f"--input={name}.tsv", "--columns=[text, label]"),
+                    *(NO_SUSPECTS, f"--output={name}"),
+                ]
+            )
             == 0
         )
         side[name] = {

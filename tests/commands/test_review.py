@@ -132,6 +132,21 @@ def test_a_reviewed_table_goes_back_and_again_changes_nothing(folder, capsys):
     }
 
 
+def test_edited_copies_are_not_looked_at_and_follow_their_rows(folder, capsys):
+    train = read_split(folder, "train").append_column("augmented", pa.nulls(100, pa.string()))
+    copies = train.set_column(0, "text", pa.array([f"copy {at} of it" for at in range(100)]))
+    copies = copies.set_column(4, "augmented", pa.array(["typo"] * 100))
+    pq.write_table(pa.concat_tables([train, copies]), folder / "train.parquet")
+    assert run("--output=suspects.csv", "--top=1") == 0
+    assert capsys.readouterr().out.startswith("train: 100 rows, 2 labels, ")
+    (row,) = read("suspects.csv")
+    at = int(row["row"].split(":")[1]) - 1
+    fill_in("suspects.csv", of=lambda row: {"reviewed": row["suggestion"]})
+    assert run("--apply=suspects.csv") == 0
+    labels = read_split(folder, "train")["label"].to_pylist()
+    assert labels[at] == labels[100 + at] == row["suggestion"]
+
+
 def test_what_prepare_dropped_stays_noted(folder):
     noted = {"source": ["raw.csv"], "line": [300], "step": ["clean"], "reason": ["empty"]}
     pq.write_table(pa.table(noted), folder / "dropped.parquet")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from lightning_tune.prepare import near_step
+from lightning_tune.prepare.near import NearSettings, near_pairs
 from lightning_tune.prepare.near_step import comparison, drop_near, texts_of
 from lightning_tune.prepare.rows import DROPPED
 
@@ -85,3 +87,24 @@ def test_near_is_at_most_the_share_of_edits_without_case_and_spacing():
     compare = comparison([*texts, "x" * 30 + "a", "x" * 30 + "bcde"], Settings())
     assert compare(0, [1, 2, 3]).tolist() == [True, False, False]  # 1, 3 and many edits of 20
     assert compare(4, [5]).tolist() == [True]  # only 30 characters count
+
+
+def test_what_the_search_compared_is_not_compared_again(monkeypatch):
+    texts = [f"where is my new card number {at}" for at in range(4)] + ["Where is  my new card"]
+    found = near_pairs(texts, NearSettings())
+    asked = []
+
+    def distance(text, other, **settings):
+        asked.append((text, other))
+        return real(text, other, **settings)
+
+    real = near_step.Levenshtein.distance
+    without = comparison(texts, NearSettings())
+    monkeypatch.setattr(near_step.Levenshtein, "distance", distance)
+    compare = comparison(texts, NearSettings(), found)
+    for row in range(1, 5):
+        others = list(range(row))
+        count = len(asked)
+        near = compare(row, others)
+        assert len(asked) - count == row - int(found.known(row, others).sum())
+        assert near.tolist() == without(row, others).tolist()

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.prepare.augment.edits import EDIT_KINDS, WORD_EDITS, Draw, EditKind
+from lightning_tune.prepare.augment.translating import TranslationSettings
 from lightning_tune.prepare.keys import content_key
+from lightning_tune.prepare.rows import AUGMENTED
 from lightning_tune.words.split import SplitText
 from lightning_tune.words.synonyms import Synonyms, read_synonyms
 
 Translate = Callable[[Sequence[str]], Sequence[str]]
 """Texts -> the same texts said otherwise: into another language and back."""
-
-COLUMN = "augmented"
-"""The column that names the edit a row was made by; null in originals."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class AugmentSettings:
         by_class: Copies for rows of single classes, in place of `copies`.
         share: Share of a text's words that an edit changes, in (0, 1]; at least one word.
         thesaurus: File of words that mean the same, for synonym.
+        translation: The two models of translate, there and back.
         seed: Decides about edits.
 
     Raises:
@@ -45,6 +48,7 @@ class AugmentSettings:
     by_class: dict[str, float] | None = None
     share: float = 0.1
     thesaurus: str | None = None
+    translation: TranslationSettings | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +89,24 @@ class Augmented:
     by_edit: dict[str, int]
     rows: list[int]
 
+    @property
+    def copies(self) -> pa.Table:
+        """The copies alone."""
+        return self.table.slice(self.counts["originals"])
+
+    def without(self, goes: NDArray[np.bool_], why: str) -> Augmented:
+        """Return it without some of the copies, [copies], counted under a name."""
+        first = self.counts["originals"]
+        stays = np.concatenate([np.ones(first, np.bool_), ~goes])
+        edits = Counter(self.copies.filter(pa.array(~goes))[AUGMENTED].to_pylist())
+        count = int(goes.sum())
+        return Augmented(
+            table=self.table.filter(pa.array(stays)),
+            counts={**self.counts, "copies": self.counts["copies"] - count, why: count},
+            by_edit={name: edits[name] for name in self.by_edit},
+            rows=[row for row, gone in zip(self.rows, goes.tolist(), strict=True) if not gone],
+        )
+
 
 @dataclass(frozen=True)
 class _Copy:
@@ -113,7 +135,10 @@ def augment(
         DataError: if the thesaurus cannot be read.
     """
     if "translate" in settings.edits and translate is None:
-        raise ConfigError("augment.edits has translate, and nothing translates; name models.")
+        raise ConfigError(
+            "augment.edits has translate, and nothing translates; name two models in "
+            "augment.translation, there and back, or leave translate out."
+        )
     texts, pairs, labels = (_column(table, name) for name in ("text", "text_pair", "label"))
     _check_classes(settings, labels)
     synonyms = None if settings.thesaurus is None else read_synonyms(settings.thesaurus)
@@ -220,8 +245,8 @@ def _with_copies(table: pa.Table, kept: Sequence[_Copy]) -> pa.Table:
     named = pa.array([copy.edit for copy in kept], pa.string())
     return pa.concat_tables(
         [
-            table.append_column(COLUMN, pa.nulls(table.num_rows, pa.string())),
-            copies.append_column(COLUMN, named),
+            table.append_column(AUGMENTED, pa.nulls(table.num_rows, pa.string())),
+            copies.append_column(AUGMENTED, named),
         ]
     ).unify_dictionaries()
 

@@ -6,9 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
-from lightning_tune.prepare.augment.augmenting import COLUMN, Augmented
+from lightning_tune.prepare.augment.augmenting import Augmented
+from lightning_tune.prepare.quality.folds import Training, fold_of_each
+from lightning_tune.prepare.quality.linear import fit_linear
+from lightning_tune.prepare.quality.suspects import encode
+from lightning_tune.prepare.rows import AUGMENTED, labels_of, single_texts
 from lightning_tune.schema import Label
+
+_FOLDS = 5
+_LEAST = 50  # different texts; a model of fewer tells nothing
+_MOST = 10_000  # rows that the model is fitted on
 
 Answer = Callable[[Sequence[str]], Sequence[Label]]
 """Texts -> the label that a model gives each."""
@@ -38,7 +48,12 @@ class Preserved:
 
 
 def preserved(
-    augmented: Augmented, answer: Answer, *, sample: int = 1000, seed: int = 0
+    augmented: Augmented,
+    answer: Answer,
+    *,
+    sample: int = 1000,
+    seed: int = 0,
+    of: NDArray[np.bool_] | None = None,
 ) -> Preserved:
     """Estimate the share of copies that keep their label.
 
@@ -47,16 +62,19 @@ def preserved(
         answer: The model; best one that did not see the rows in its training.
         sample: Copies to ask about, a random draw where there are more.
         seed: Decides about the draw.
+        of: Which originals to ask about copies of, [originals]; None: any.
     """
     copies = np.arange(len(augmented.rows))
+    if of is not None:
+        copies = copies[of[augmented.rows]]
     if len(copies) > sample:
         copies = np.sort(np.random.default_rng(seed).choice(copies, sample, replace=False))
     places = (len(augmented.table) - len(augmented.rows) + copies).tolist()
     originals = [augmented.rows[at] for at in copies]
-    edits = augmented.table[COLUMN].take(places).to_pylist()
-    texts, labels = augmented.table["text"], augmented.table["label"].take(originals).to_pylist()
-    before = answer(texts.take(originals).to_pylist())
-    after = answer(texts.take(places).to_pylist())
+    edits = augmented.table[AUGMENTED].take(places).to_pylist()
+    labels = augmented.table["label"].take(originals).to_pylist()
+    before = answer(single_texts(augmented.table.take(originals)))
+    after = answer(single_texts(augmented.table.take(places)))
     told: dict[str, list[bool]] = {}
     for edit, label, was, now in zip(edits, labels, before, after, strict=True):
         if _plain(was) == _plain(label):
@@ -68,6 +86,37 @@ def preserved(
         kept=sum(outcomes),
         by_edit={edit: sum(some) / len(some) for edit, some in sorted(told.items())},
     )
+
+
+def held_out_preserved(augmented: Augmented, *, seed: int = 0) -> Preserved | None:
+    """Estimate the same by a linear model that saw neither the copies asked about nor their rows.
+
+    It is fitted on four fifths of the rows, at most 10,000, and asked about copies of the others.
+
+    Returns:
+        The estimate; None where there are no classes, or too few different texts.
+    """
+    rows = augmented.table.slice(0, augmented.counts["originals"])
+    if "label" not in rows.column_names or pa.types.is_floating(rows["label"].type):
+        return None
+    texts, labels = single_texts(rows), labels_of(rows)
+    if len(set(texts)) < _LEAST or not augmented.rows:
+        return None
+    names, targets = encode(labels)
+    folds = fold_of_each(texts, targets, folds=_FOLDS, seed=seed)
+    known = np.flatnonzero(folds != 0)
+    if len(known) > _MOST:
+        known = np.sort(np.random.default_rng(seed).choice(known, _MOST, replace=False))
+    training = Training([texts[at] for at in known], targets[known], np.ones(len(known)))
+    several = pa.types.is_list(rows["label"].type)
+
+    def answer(asked: Sequence[str]) -> list[Label]:
+        said = fit_linear(training, asked)
+        if several:
+            return [tuple(names[at] for at in np.flatnonzero(row > 0.5)) for row in said]
+        return [names[at] for at in said.argmax(axis=1)]
+
+    return preserved(augmented, answer, seed=seed, of=folds == 0)
 
 
 def _plain(label: Label) -> object:

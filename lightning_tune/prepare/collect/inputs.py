@@ -13,6 +13,7 @@ from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.collect.columns import Columns, present
 from lightning_tune.prepare.collect.database import is_database, open_query, without_password
 from lightning_tune.prepare.collect.folder import TextFolder
+from lightning_tune.prepare.rows import AUGMENTED
 from lightning_tune.schema import Split
 from lightning_tune.tables import Fields, TableFormat, digest, open_table
 from lightning_tune.tables.records import Table
@@ -81,6 +82,9 @@ class Opened:
         table: The table.
         columns: Which of its columns mean what.
         file: Its file, where it is one.
+        copies: Column that is null in rows that were read and names an edit in copies of them,
+            where a prepared folder has one; copies are left out, as they could come to stand on
+            another side of the split than their rows.
     """
 
     name: str
@@ -89,6 +93,7 @@ class Opened:
     table: Table = field(repr=False)
     columns: Columns
     file: str | None = None
+    copies: str | None = None
 
     def digest(self) -> str | None:
         """Return the sha256 of its file, where it is one."""
@@ -170,7 +175,8 @@ def _opened(
     if _has_splits(wanted.path) and split != "train":
         name = f"{name} ({split})"
     columns = present(columns, table.names, name, optional=optional)
-    return Opened(name, shown, split, table, columns, file)
+    copies = AUGMENTED if is_prepared(wanted.path) and AUGMENTED in table.names else None
+    return Opened(name, shown, split, table, columns, file, copies)
 
 
 def _has_splits(path: str) -> bool:

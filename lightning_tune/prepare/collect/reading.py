@@ -23,6 +23,7 @@ from lightning_tune.tables.records import Records
 from lightning_tune.tables.values import Faults, LabelColumn, to_weights
 
 STEP = "collect"
+COPY = "the row is an edited copy of another"
 
 
 def read_chunks(opened: Opened, reading: Reading) -> Iterator[Outcome]:
@@ -34,7 +35,8 @@ def read_chunks(opened: Opened, reading: Reading) -> Iterator[Outcome]:
     """
     converter = _Converter(opened, reading)
     rows = 0
-    for records in opened.table.records(opened.columns.wanted()):
+    wanted = list(dict.fromkeys([*opened.columns.wanted(), *filter(None, [opened.copies])]))
+    for records in opened.table.records(wanted):
         if records.lines:
             rows += len(records.lines)
             yield converter(records)
@@ -68,6 +70,9 @@ class _Converter:
             arrays["split"] = pa.array([self.opened.split] * count, pa.string())
         arrays["source"] = pa.array([self.opened.name] * count).dictionary_encode()
         arrays["line"] = pa.array(records.lines, pa.int64())
+        if self.opened.copies is not None:
+            edits = records.columns[self.opened.copies]
+            faults |= {at: COPY for at, edit in enumerate(edits) if edit is not None}
         return _without(pa.table(arrays), faults)
 
     def _arrays(self, records: Records, faults: Faults) -> dict[str, Any]:

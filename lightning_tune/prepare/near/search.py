@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import numpy as np
@@ -26,9 +27,6 @@ def near_duplicates(
 ) -> NDArray[np.int64]:
     """Find texts that differ in few characters.
 
-    Near duplicates of near duplicates belong together, as connected components. The result does not
-    depend on the number of processes.
-
     Args:
         texts: Any texts.
         settings: What counts as near, and how hard it is looked for.
@@ -42,10 +40,57 @@ def near_duplicates(
     >>> near_duplicates(texts, NearSettings()).tolist()
     [0, 1, 0, 0]
     """
+    return near_pairs(texts, settings, processes=processes).clusters
+
+
+@dataclass(frozen=True)
+class NearFound:
+    """What a search found.
+
+    Args:
+        clusters: For each text the index of the earliest one of its cluster, [texts].
+        numbers: For each text the number of what of it is compared; equal ones have one, [texts].
+        measured: Pairs of numbers that were counted to be near, as greater * texts + lesser,
+            ascending. Not all there are: what a chain of pairs joins is not compared again.
+    """
+
+    clusters: NDArray[np.int64]
+    numbers: NDArray[np.int64]
+    measured: NDArray[np.int64]
+
+    def known(self, row: int, others: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which of several texts are known to be near to one, [others]."""
+        number, compared = self.numbers[row], self.numbers[list(others)]
+        if not len(self.measured):
+            equal: NDArray[np.bool_] = compared == number
+            return equal
+        pairs = _named(np.full_like(compared, number), compared, len(self.numbers))
+        at = np.minimum(np.searchsorted(self.measured, pairs), len(self.measured) - 1)
+        found: NDArray[np.bool_] = (compared == number) | (self.measured[at] == pairs)
+        return found
+
+
+def near_pairs(texts: Sequence[str], settings: NearSettings, *, processes: int = 1) -> NearFound:
+    """Find texts that differ in few characters, and the pairs of them that were compared.
+
+    Near duplicates of near duplicates belong together, as connected components. The result does not
+    depend on the number of processes.
+
+    Args:
+        texts: Any texts.
+        settings: What counts as near, and how hard it is looked for.
+        processes: How many processes hash and how many threads compare, at least 1.
+
+    >>> texts = ["Where is my new card?", "Hello", "Where is my mew card?"]
+    >>> found = near_pairs(texts, NearSettings())
+    >>> found.clusters.tolist(), found.known(2, [0, 1]).tolist()
+    ([0, 1, 0], [True, False])
+    """
     plain, first, inverse = _distinct(texts, settings.characters)
     clusters = Clusters(len(plain))
     compared = np.array([*plain, None], object)[:-1]  # None keeps numpy from reading into texts
     lengths = np.fromiter(map(len, plain), np.int64, len(plain))
+    measured = [np.zeros(0, np.int64)]
     keys = _keys(plain, settings, processes)
     for band, band_of_keys in enumerate(keys):
         for left, right in neighbours(band_of_keys, keys[(band + 1) % len(keys)]):
@@ -59,7 +104,16 @@ def near_duplicates(
                 threads=processes,
             )
             clusters.join(left[near], right[near])
-    return first[clusters.earliest][inverse]
+            measured.append(_named(left[near], right[near], len(texts)))
+    return NearFound(
+        first[clusters.earliest][inverse], inverse, np.unique(np.concatenate(measured))
+    )
+
+
+def _named(left: NDArray[np.int64], right: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return a number for each pair, whichever of the two stands first."""
+    named: NDArray[np.int64] = np.maximum(left, right) * count + np.minimum(left, right)
+    return named
 
 
 def plain_text(text: str, characters: int) -> str:

@@ -68,6 +68,34 @@ def confident_joint(
     return joint
 
 
+def calibrated_joint(
+    given: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the confident joint, scaled to the rows of each given label, [classes, classes].
+
+    Args:
+        given: The label of each row, [n].
+        probabilities: Out of fold, [n, classes].
+    """
+    joint = confident_joint(given, probabilities).astype(np.float64)
+    counts = np.bincount(given, minlength=probabilities.shape[1])
+    scaled: NDArray[np.float64] = joint * (counts / joint.sum(axis=1))[:, None]
+    return scaled
+
+
+def noise_rate(given: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Return the share of wrong labels that the joint estimates, in [0, 1].
+
+    What the models that gave the probabilities cannot tell apart counts as wrong too.
+
+    Args:
+        given: The label of each row, [n].
+        probabilities: Out of fold, [n, classes].
+    """
+    joint = calibrated_joint(given, probabilities)
+    return float(1 - joint.trace() / joint.sum())
+
+
 def is_suspected(given: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which rows are better put into another class, [n].
 
@@ -76,8 +104,7 @@ def is_suspected(given: NDArray[np.int64], probabilities: NDArray[np.float64]) -
         probabilities: Out of fold, [n, classes].
     """
     counts = np.bincount(given, minlength=probabilities.shape[1])
-    joint = confident_joint(given, probabilities).astype(np.float64)
-    joint *= (counts / joint.sum(axis=1))[:, None]
+    joint = calibrated_joint(given, probabilities)
     best = probabilities.argmax(axis=1)
     flags = np.zeros(len(given), dtype=np.bool_)
     for label in np.flatnonzero(counts):

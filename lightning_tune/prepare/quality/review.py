@@ -12,6 +12,7 @@ import pyarrow as pa
 from lightning_tune.errors import DataError, nearest
 from lightning_tune.prepare.keys import content_key
 from lightning_tune.prepare.quality.suspects import Suspects
+from lightning_tune.prepare.rows import AUGMENTED, originals
 from lightning_tune.prepare.sheets import (
     RowName,
     is_ticked,
@@ -71,7 +72,13 @@ class Applied:
 
 
 def write_review(
-    path: Path, split: str, table: pa.Table, found: Suspects, rows: Sequence[int]
+    path: Path,
+    split: str,
+    table: pa.Table,
+    found: Suspects,
+    rows: Sequence[int],
+    *,
+    places: Sequence[int] | None = None,
 ) -> None:
     """Write rows to review; `reviewed` and `drop` are left to the person.
 
@@ -80,13 +87,15 @@ def write_review(
         split: The split that the table holds.
         table: A prepared split: text, text_pair where there is one, label.
         found: What was found in it.
-        rows: The rows to show, in this order, as positions in the table.
+        rows: The rows to show, in this order, as positions among those that were looked at.
+        places: Where in the table each of these stands; None: all of it was looked at.
     """
-    part = table.take(pa.array(rows, pa.int64()))
+    stand = [row if places is None else places[row] for row in rows]
+    part = table.take(pa.array(stand, pa.int64()))
     texts, pairs = part["text"].to_pylist(), _pairs(part)
     names = [
-        str(RowName(split, row + 1, content_key(text, pair)))
-        for row, text, pair in zip(rows, texts, pairs, strict=True)
+        str(RowName(split, at + 1, content_key(text, pair)))
+        for at, text, pair in zip(stand, texts, pairs, strict=True)
     ]
     columns = {
         "row": names,
@@ -143,7 +152,7 @@ def read_review(source: str, *, several: bool, format: TableFormat) -> list[Verd
 def apply_review(
     table: pa.Table, verdicts: Iterable[Verdict], *, split: str, names: Sequence[str]
 ) -> Applied:
-    """Give a split the labels that a person found right.
+    """Give a split the labels that a person found right; edited copies follow their rows.
 
     Args:
         table: The split.
@@ -173,7 +182,12 @@ def apply_review(
             is_new = given != _plain(labels[at])
             changed, confirmed = changed + is_new, confirmed + (not is_new)
             labels[at] = given
-    kept = [at for at in range(len(labels)) if at not in dropped]
+    away = set(dropped)
+    for at, copies in _copies(table).items():  # edited copies follow their rows
+        away.update(copies if at in dropped else ())
+        for copy in copies:
+            labels[copy] = labels[at]
+    kept = [at for at in range(len(labels)) if at not in away]
     _refuse_empty(before, _counts([labels[at] for at in kept]), split)
     column = pa.array(labels, table.schema.field("label").type)
     place = table.schema.get_field_index("label")
@@ -191,6 +205,19 @@ def _places(table: pa.Table) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for at, (text, pair) in enumerate(zip(table["text"].to_pylist(), _pairs(table), strict=True)):
         found.setdefault(content_key(text, pair), []).append(at)
+    return found
+
+
+def _copies(table: pa.Table) -> dict[int, list[int]]:
+    """Return the places of each row's edited copies, which have its source and line."""
+    if AUGMENTED not in table.column_names:
+        return {}
+    origins = list(zip(table["source"].to_pylist(), table["line"].to_pylist(), strict=True))
+    read = originals(table).tolist()
+    place = {origins[at]: at for at in read}
+    found: dict[int, list[int]] = {}
+    for at in sorted(set(range(table.num_rows)) - set(read)):
+        found.setdefault(place.get(origins[at], at), []).append(at)
     return found
 
 

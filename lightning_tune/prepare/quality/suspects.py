@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError, DataError
-from lightning_tune.prepare.quality.confident import doubt, is_suspected
+from lightning_tune.prepare.quality.confident import doubt, is_suspected, noise_rate
 from lightning_tune.prepare.quality.folds import FitPredict, Training, fold_of_each, out_of_fold
 from lightning_tune.prepare.quality.linear import fit_linear
 from lightning_tune.schema import Label
@@ -62,6 +62,8 @@ class Suspects:
             order to review in.
         suspected: Whether the row is better put into another class, [n] bool.
         suggestions: The label that the models would give each row.
+        noise: Share of wrong labels that confident learning estimates, in [0, 1]; None for
+            multi-label data.
     """
 
     names: tuple[str, ...]
@@ -69,6 +71,7 @@ class Suspects:
     scores: NDArray[np.float64]
     suspected: NDArray[np.bool_]
     suggestions: list[Label]
+    noise: float | None = None
 
     def ranked(self) -> list[int]:
         """Return the suspected rows, the most doubtful first."""
@@ -164,6 +167,7 @@ def judge(
             scores=doubt(given, probabilities),
             suspected=is_suspected(given, probabilities),
             suggestions=[names[at] for at in probabilities.argmax(axis=1)],
+            noise=noise_rate(given, probabilities),
         )
     scores, wrong = np.zeros(targets.shape), np.zeros(targets.shape, dtype=np.bool_)
     for column in range(len(names)):  # each label is a yes or no of its own

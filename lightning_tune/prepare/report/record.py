@@ -61,7 +61,7 @@ class PrepareReport:
     Args:
         task: The task kind; None without labels.
         labels: Names of the classes.
-        rows: `read`, `kept`, `dropped`, and the rows of each split.
+        rows: `read`, `kept`, `dropped`, and the rows of each split; edited copies are no rows.
         steps: What each step did, in order.
         sources: What came of each input.
         classes: Rows of each class `before` anything was done, and by split.
@@ -76,6 +76,10 @@ class PrepareReport:
         checks: The figures that have limits.
         recipe: All settings of the recipe.
         notes: What a reader should know.
+        suspects: What was found out about labels and texts of train: `mode`, `rows`, `of`, `found`,
+            `share`, `noise`, `classes`, `outliers` …; None: nothing was looked for.
+        augmentation: Edited copies of train: `copies`, `edits`, `classes`, `label_kept` …; None:
+            there are none.
     """
 
     task: TaskKind | None
@@ -94,6 +98,8 @@ class PrepareReport:
     checks: Sequence[Check]
     recipe: Mapping[str, Any]
     notes: Sequence[str] = ()
+    suspects: Mapping[str, Any] | None = None
+    augmentation: Mapping[str, Any] | None = None
 
     @property
     def verdict(self) -> Verdict:

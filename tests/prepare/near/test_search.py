@@ -6,7 +6,8 @@ import pytest
 from rapidfuzz.distance import Levenshtein
 
 from lightning_tune.errors import ConfigError
-from lightning_tune.prepare.near import NearSettings, near_duplicates, search
+from lightning_tune.prepare.near import NearSettings, near_duplicates, near_pairs, search
+from lightning_tune.prepare.near.clusters import Clusters
 
 WORDS = [
     "refund",
@@ -201,3 +202,25 @@ def test_degenerate_input_takes_time_in_proportion_to_its_rows(make):
 def test_settings_out_of_range_are_refused(changed, value):
     with pytest.raises(ConfigError, match=rf"^{changed}={value} is outside \["):
         NearSettings(**{changed: value})
+
+
+def test_known_pairs_are_near_and_join_the_clusters():
+    draw = random.Random(3)
+    words = ["where", "card", "money", "letter", "please", "again", "order", "shop", "paid"]
+    texts = []
+    for _ in range(60):
+        text = " ".join(draw.choices(words, k=9))
+        texts += [text, text.replace("e", "a", 1), text.replace("r", "", 2).upper()]
+    settings = NearSettings()
+    found = near_pairs(texts, settings)
+    assert found.clusters.tolist() == near_duplicates(texts, settings).tolist()
+    joined = Clusters(len(texts))
+    for row in range(len(texts)):
+        others = np.flatnonzero(found.known(row, range(row)))
+        joined.join(np.full(len(others), row), others)
+        for other in others.tolist():
+            longer = max(len(texts[row]), len(texts[other]))
+            edits = Levenshtein.distance(texts[row].lower(), texts[other].lower())
+            assert edits <= 0.1 * longer
+    assert joined.earliest.tolist() == found.clusters.tolist()
+    assert len(set(found.clusters.tolist())) < len(texts)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lightning_tune.prepare.quality.confident import confident_joint, doubt, is_suspected
+from lightning_tune.prepare.quality.confident import (
+    confident_joint,
+    doubt,
+    is_suspected,
+    noise_rate,
+)
 
 
 def noisy(seed: int, classes: int, rows: int = 400) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +37,8 @@ def test_the_joint_counts_rows_that_reach_a_threshold():
     given = np.array([0, 0, 0, 1, 1])
     # thresholds: (0.9 + 0.5 + 0.2) / 3 = 0.533 and (0.4 + 0.9) / 2 = 0.65; the second row has none
     assert confident_joint(given, said).tolist() == [[1, 1], [1, 1]]
+    # scaled to the 3 and 2 rows of each label: [[1.5, 1.5], [1, 1]], of which 2.5 are elsewhere
+    assert noise_rate(given, said) == 0.5
 
 
 @pytest.mark.parametrize("classes", [2, 3, 8])
@@ -46,6 +53,9 @@ def test_joint_suspects_and_scores_are_those_of_cleanlab(seed, classes):
     assert confident_joint(given, said).tolist() == joint.tolist()
     issues = find_label_issues(given, said, filter_by="prune_by_noise_rate", n_jobs=1)
     assert (is_suspected(given, said) == issues).mean() > 0.985  # it rounds counts otherwise
+    estimated = count.estimate_joint(given, said, confident_joint=joint)
+    whole = classes / len(given)  # it rounds each given label's counts to whole rows
+    assert noise_rate(given, said) == pytest.approx(1 - estimated.trace(), abs=whole)
     quality = get_normalized_margin_for_each_label(given, said)
     assert doubt(given, said) == pytest.approx(1 - quality)
 

@@ -176,3 +176,38 @@ def test_equal_texts_are_told_by_their_place(sheet):
     verdicts = reviewed(sheet, row3={"reviewed": "refund"})
     applied = apply_review(twice, verdicts, split="train", names=("card", "praise", "refund"))
     assert applied.table["label"].to_pylist() == ["card", "refund", "refund", "praise", "card"]
+
+
+def augmented() -> pa.Table:
+    """The rows, and three edited copies: two of the third row, one of the fourth."""
+    read = table().append_column("augmented", pa.nulls(5, pa.string()))
+    copies = read.take([2, 3, 2]).set_column(0, "text", pa.array(["lost it", "great", "lost"]))
+    edits = pa.array(["delete", "delete", "typo"])
+    return pa.concat_tables([read, copies.set_column(4, "augmented", edits)])
+
+
+def test_edited_copies_follow_their_rows(sheet):
+    names = ("card", "praise", "refund")
+    verdicts = reviewed(sheet, row3={"reviewed": "refund"})
+    applied = apply_review(augmented(), verdicts, split="train", names=names)
+    assert applied.changed == 1
+    labels = ["card", "refund", "refund", "praise", "card", "refund", "praise", "refund"]
+    assert applied.table["label"].to_pylist() == labels
+    verdicts = reviewed(sheet, row3={"reviewed": "", "drop": "x"})
+    applied = apply_review(augmented(), verdicts, split="train", names=names)
+    assert len(applied.dropped) == 1
+    assert applied.table["text"].to_pylist() == [*TEXTS[:2], *TEXTS[3:], "great"]
+
+
+def test_the_rows_of_a_table_may_be_some_of_those_of_the_split(tmp_path):
+    path = tmp_path / "suspects.csv"
+    suspects = found(["card", "refund", "refund", "praise", "praise"])
+    write_review(path, "train", augmented(), suspects, [1, 0], places=[0, 4, 3, 2, 1])
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["text"] for row in rows] == [TEXTS[4], TEXTS[0]]
+    assert [row["row"] for row in rows] == [
+        f"train:5:{content_key(TEXTS[4])}",
+        f"train:1:{content_key(TEXTS[0])}",
+    ]
+    assert [row["suggestion"] for row in rows] == ["refund", "card"]
