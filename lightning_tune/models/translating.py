@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lightning_tune.errors import ConfigError, nearest
+from lightning_tune.errors import ConfigError
 
 
 class Translator:
@@ -32,12 +32,6 @@ class Translator:
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         place = Path(folder).expanduser()
-        if not place.is_dir():
-            hint = nearest(place.name, (entry.name for entry in place.parent.glob("*/")))
-            raise ConfigError(
-                f"augment.translation: {folder!r} is not a folder; name one that holds a "
-                f"sequence-to-sequence model of transformers.{hint}"
-            )
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(place, local_files_only=True)
             self._model = AutoModelForSeq2SeqLM.from_pretrained(

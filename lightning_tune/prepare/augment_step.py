@@ -21,7 +21,7 @@ from lightning_tune.prepare.augment.augmenting import (
     augment,
 )
 from lightning_tune.prepare.augment.preserving import Preserved, held_out_preserved
-from lightning_tune.prepare.augment.translating import round_trip
+from lightning_tune.prepare.augment.translating import check_models, round_trip
 from lightning_tune.prepare.keys import content_key
 from lightning_tune.prepare.labels import class_counts
 from lightning_tune.prepare.leaks import PRECIOUS
@@ -29,6 +29,7 @@ from lightning_tune.prepare.near import NearSettings, near_pairs
 from lightning_tune.prepare.near_step import comparison, texts_of
 from lightning_tune.prepare.rows import pairs_of
 from lightning_tune.schema import Split
+from lightning_tune.tables import expand
 
 STEP = "augment"
 NEAR = "near"
@@ -48,6 +49,19 @@ class Multiplied:
     made: Augmented
     classes: Mapping[str, int]
     preserved: Preserved | None
+
+
+def check_augment(settings: AugmentSettings, *, translate: Translate | None = None) -> None:
+    """Refuse what can be seen to fail before any row is read.
+
+    Raises:
+        ConfigError: if translate is asked for and nothing translates, or a model is nowhere.
+        DataError: if the thesaurus is nowhere.
+    """
+    if "translate" in settings.edits and translate is None:
+        check_models(settings.translation)
+    if settings.thesaurus is not None:
+        expand(settings.thesaurus)
 
 
 def multiply(

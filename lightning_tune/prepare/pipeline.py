@@ -24,7 +24,7 @@ from lightning_tune.prepare import (
     splitting,
 )
 from lightning_tune.prepare.augment.augmenting import Translate
-from lightning_tune.prepare.augment_step import Multiplied, multiply
+from lightning_tune.prepare.augment_step import Multiplied, check_augment, multiply
 from lightning_tune.prepare.cleaning import STEP as CLEAN
 from lightning_tune.prepare.cleaning import CleanStep
 from lightning_tune.prepare.collect.inputs import Input, Opened, Reading, open_inputs
@@ -154,18 +154,31 @@ def run(job: Job) -> Found:
         *open_inputs(job.test, job.reading, "test"),
     ]
     steps = row_steps(job.recipe)
+    if job.recipe.augment is not None:
+        check_augment(job.recipe.augment, translate=job.translate)
     collected = collect(opened, job.reading, steps, task=job.task, processes=job.processes)
     found = Found(collected, opened)
+    found.splits = _looked_at(divided(found, job), found, job)
+    _copy(found, job)
+    return found
+
+
+def divided(found: Found, job: Job) -> Splits:
+    """Return the splits: from rows that were collected, by the steps that see all rows at once.
+
+    Of texts these steps read the keys; only the search for near duplicates reads texts too.
+
+    Raises:
+        DataError: if a step would empty a class or a split.
+        ConfigError: if a column is missing that rows are divided by.
+    """
     _note_row_steps(found)
     splits = _by_split(found, job)
     _labelled(splits, found, job)
     splits = _without_duplicates(splits, found, job.recipe)
     splits = _without_leaks(splits, found)
     splits = _without_near(splits, found, job)
-    splits = _divided(splits, found, job.recipe)
-    found.splits = _looked_at(splits, found, job)
-    _copy(found, job)
-    return found
+    return _divided(splits, found, job.recipe)
 
 
 def row_steps(recipe: Recipe) -> list[Named]:

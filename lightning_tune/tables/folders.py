@@ -14,11 +14,6 @@ from pathlib import Path
 from lightning_tune.errors import ConfigError
 from lightning_tune.tables.writing import sync
 
-try:
-    import fcntl
-except ImportError:  # not on Windows; leftovers then stay, as nothing tells whose they are
-    fcntl = None  # type: ignore[assignment]
-
 
 def check_output(output: Path) -> None:
     """Refuse a place where no new folder can be.
@@ -102,11 +97,13 @@ def _hidden(output: Path, mode: int) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Return whether the lock was got; None where the file system knows none."""
-    if fcntl is None:
-        return None
+    """Return whether the lock was got; None where there are none, and leftovers stay."""
     try:
+        import fcntl
+
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except ImportError:  # on Windows
+        return None
     except OSError as err:
         return False if err.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
     return True

@@ -449,6 +449,24 @@ def test_copies_and_suspects_are_the_same_on_one_and_two_processes():
     assert "suspects.csv" in digests("a/out")
 
 
+def test_models_of_back_translation_are_named_in_a_recipe(capsys):
+    raw()
+    Path("models/de-en").mkdir(parents=True)
+    Path("mine.yaml").write_text(
+        "augment:\n  edits: [translate]\n"
+        "  translation: {there: models/de-eng, back: models/de-en, beams: 2}\n"
+    )
+    line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=mine.yaml")
+    assert "'models/de-eng' is not a folder" in line
+    assert "Did you mean 'de-en'?" in line
+    assert left(Path()) == ["mine.yaml", "models", "raw.csv"]
+    line = error(capsys, "--input=raw.csv", "--output=out", "--recipe.augment.edits=[translate]")
+    assert "nothing translates; name two models in augment.translation" in line
+    line = error(capsys, "--input=raw.csv", "--output=out", "--recipe.augment.by_class={bil: 2}")
+    assert "augment.by_class names 'bil'" in line
+    assert "Did you mean 'bill'?" in line
+
+
 def test_copies_in_a_prepared_folder_are_no_input():
     raw(rows=200)
     assert prepare("--input=raw.csv", "--output=out", *AUGMENTED) == 0

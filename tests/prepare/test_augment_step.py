@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from rapidfuzz.distance import Levenshtein
 
-from lightning_tune.errors import ConfigError
+from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.augment.augmenting import AugmentSettings
 from lightning_tune.prepare.augment.translating import TranslationSettings
-from lightning_tune.prepare.augment_step import multiply
+from lightning_tune.prepare.augment_step import check_augment, multiply
 from lightning_tune.prepare.near import NearSettings
 
 KINDS = ("swap", "delete", "insert", "typo", "ocr")
@@ -82,12 +82,16 @@ def test_a_function_translates_in_place_of_models(splits):
     assert all("note" in text for text in found.made.copies["text"].to_pylist())
 
 
-def test_models_that_are_nowhere_are_named(splits, tmp_path):
-    settings = AugmentSettings(
-        ("translate",), translation=TranslationSettings(str(tmp_path / "en-de"), str(tmp_path))
-    )
+def test_what_will_fail_is_told_before_a_row_is_read(tmp_path):
+    models = TranslationSettings(str(tmp_path / "en-de"), str(tmp_path))
+    settings = AugmentSettings(("translate",), translation=models)
     with pytest.raises(ConfigError, match="en-de' is not a folder"):
-        multiply(splits, settings)
+        check_augment(settings)
+    check_augment(settings, translate=lambda texts: texts)
+    with pytest.raises(ConfigError, match="nothing translates"):
+        check_augment(AugmentSettings(("insert", "translate")))
+    with pytest.raises(DataError, match="does not exist"):
+        check_augment(AugmentSettings(("synonym",), thesaurus=str(tmp_path / "none.txt")))
 
 
 def test_of_scores_no_share_can_be_told(rows):

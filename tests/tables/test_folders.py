@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from lightning_tune.errors import ConfigError
-from lightning_tune.tables import folders
 from lightning_tune.tables.folders import appearing, check_output, remove_leftovers
 
 
@@ -112,7 +111,7 @@ def test_what_a_living_process_fills_is_left_alone(tmp_path, filling):
 
 
 def test_without_locks_nothing_is_taken_for_a_leftover(tmp_path, monkeypatch):
-    monkeypatch.setattr(folders, "fcntl", None)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
     (tmp_path / ".out.0a1b2c3d.tmp").mkdir()
     with appearing(tmp_path / "out") as folder:
         (folder / "a.txt").write_text("a")

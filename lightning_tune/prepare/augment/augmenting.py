@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError, nearest
 from lightning_tune.prepare.augment.edits import EDIT_KINDS, WORD_EDITS, Draw, EditKind
-from lightning_tune.prepare.augment.translating import TranslationSettings
+from lightning_tune.prepare.augment.translating import TranslationSettings, check_models
 from lightning_tune.prepare.keys import content_key
 from lightning_tune.prepare.rows import AUGMENTED
 from lightning_tune.words.split import SplitText
@@ -135,10 +135,7 @@ def augment(
         DataError: if the thesaurus cannot be read.
     """
     if "translate" in settings.edits and translate is None:
-        raise ConfigError(
-            "augment.edits has translate, and nothing translates; name two models in "
-            "augment.translation, there and back, or leave translate out."
-        )
+        check_models(None)
     texts, pairs, labels = (_column(table, name) for name in ("text", "text_pair", "label"))
     _check_classes(settings, labels)
     synonyms = None if settings.thesaurus is None else read_synonyms(settings.thesaurus)

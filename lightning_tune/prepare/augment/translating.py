@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from lightning_tune.errors import ConfigError
+from lightning_tune.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,27 @@ class TranslationSettings:
                 raise ConfigError(f"augment.translation.{name}={value} is below {least}.")
 
 
+def check_models(settings: TranslationSettings | None) -> None:
+    """Refuse models that are nowhere.
+
+    Raises:
+        ConfigError: if none are named, or a folder is not there.
+    """
+    if settings is None:
+        raise ConfigError(
+            "augment.edits has translate, and nothing translates; name two models in "
+            "augment.translation, there and back, or leave translate out."
+        )
+    for folder in (settings.there, settings.back):
+        place = Path(folder).expanduser()
+        if not place.is_dir():
+            hint = nearest(place.name, (entry.name for entry in place.parent.glob("*/")))
+            raise ConfigError(
+                f"augment.translation: {folder!r} is not a folder; name one that holds a "
+                f"sequence-to-sequence model of transformers.{hint}"
+            )
+
+
 def round_trip(settings: TranslationSettings) -> Callable[[Sequence[str]], list[str]]:
     """Return a function that translates texts there and back.
 
@@ -57,6 +79,7 @@ def round_trip(settings: TranslationSettings) -> Callable[[Sequence[str]], list[
     """
     from lightning_tune.models.translating import Translator
 
+    check_models(settings)
     sizes = (settings.beams, settings.batch_size, settings.max_length)
     there = Translator(settings.there, settings.there_prefix, *sizes)
     back = Translator(settings.back, settings.back_prefix, *sizes)

@@ -7,16 +7,24 @@ import pytest
 from lightning_tune.errors import ConfigError
 from lightning_tune.models import translating
 from lightning_tune.prepare.augment.augmenting import AugmentSettings, augment
-from lightning_tune.prepare.augment.translating import TranslationSettings, round_trip
+from lightning_tune.prepare.augment.translating import (
+    TranslationSettings,
+    check_models,
+    round_trip,
+)
 
 ABROAD = {"one card": "eine Karte", "two cards": "zwei Karten", "three": "drei"}
 HOME = {"eine Karte": "a card", "zwei Karten": None}
+HOMES = ("en-de", "de-en")
 
 
 @pytest.fixture
-def made(monkeypatch) -> list[tuple]:
+def made(tmp_path, monkeypatch) -> list[tuple]:
     """Put dictionaries in place of models; return how these were asked for."""
     asked = []
+    for name in HOMES:
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
 
     def model(folder, *settings):
         asked.append((folder, *settings))
@@ -41,6 +49,15 @@ def test_what_comes_back_as_it_was_counts_as_unchanged(made):
     translate = round_trip(TranslationSettings("en-de", "de-en"))
     found = augment(table, AugmentSettings(("translate",)), translate=translate)
     assert (found.counts["copies"], found.counts["unchanged"]) == (1, 1)
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_nearest(made):
+    with pytest.raises(ConfigError, match=r"'en-dee' is not a folder.*Did you mean 'en-de'"):
+        round_trip(TranslationSettings("en-dee", "de-en"))
+    with pytest.raises(ConfigError, match=r"'\./back' is not a folder"):
+        check_models(TranslationSettings("en-de", "./back"))
+    with pytest.raises(ConfigError, match="nothing translates"):
+        check_models(None)
 
 
 @pytest.mark.parametrize(
