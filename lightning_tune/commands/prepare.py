@@ -98,6 +98,7 @@ def prepare(
     weight: str | None = None,
     group: str | None = None,
     time: str | None = None,
+    annotators: list[str] | None = None,
     columns: list[str] | None = None,
     format: TableFormat = TableFormat(),  # noqa: B008  # frozen
     label_separator: str | None = None,
@@ -122,6 +123,8 @@ def prepare(
         weight: Column of the sample weight.
         group: Column of what rows belong to, for recipe.split.by=group.
         time: Column of when a row came to be, for recipe.split.by=time.
+        annotators: Columns of the labels that single people gave; the report says how far they
+            agree. They are not written.
         columns: Names of the columns, where a csv or tsv file has no header line.
         format: How files are written; the default goes by their extension.
         label_separator: What stands between the names in one string of a multi-label row.
@@ -146,7 +149,7 @@ def prepare(
     if query is not None and not any(one.query for one in (*inputs, *own)):
         raise ConfigError("--query is for databases, and no input is one; leave it out.")
     reading = Reading(
-        Columns(text, text_pair, label, weight, group, time),
+        Columns(text, text_pair, label, weight, group, time, tuple(annotators or ())),
         None if columns is None else tuple(columns),
         format,
         label_separator,

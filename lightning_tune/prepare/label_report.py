@@ -1,4 +1,4 @@
-"""What the report says of labels: suspects, edited copies, and the limits of both.
+"""What the report says of labels: agreement, suspects, edited copies, and their limits.
 
 Rows are told by source and line; no text is.
 """
@@ -11,6 +11,8 @@ from lightning_tune.prepare.augment.preserving import Preserved
 from lightning_tune.prepare.limits import Check, check
 from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.quality_step import LEAST
+
+_CONFUSED = 10  # pairs of labels that are named
 
 
 def suspects_of(found: Found, job: Job) -> dict[str, Any] | None:
@@ -34,6 +36,23 @@ def suspects_of(found: Found, job: Job) -> dict[str, Any] | None:
     return {**told, "rare_classes": looked.counts["rare_classes"], **outliers}
 
 
+def agreement_shown(found: Found) -> dict[str, Any] | None:
+    """Return `agreement` of the report; None where no annotators were named."""
+    told = found.agreement
+    if told is None:
+        return None
+    return {
+        "alpha": _rounded(told.alpha),
+        "rows": told.rows,
+        "unanimous": told.unanimous,
+        "by_annotator": {name: _rounded(share) for name, share in told.by_annotator.items()},
+        "confused": [
+            {"labels": [one, other], "count": count}
+            for one, other, count in told.confused[:_CONFUSED]
+        ],
+    }
+
+
 def copies_of(found: Found) -> dict[str, Any] | None:
     """Return `augmentation` of the report; None where there is none."""
     if found.copied is None:
@@ -50,6 +69,9 @@ def copies_of(found: Found) -> dict[str, Any] | None:
 def label_checks(found: Found, job: Job) -> list[Check]:
     """Return what is held against limits, as far as it was looked for."""
     limits, checks = job.recipe.limits, []
+    alpha = None if found.agreement is None else found.agreement.alpha
+    if alpha is not None:
+        checks.append(check("agreement", round(alpha, 6), limits.agreement))
     share = _suspected(found)
     if share is not None:
         checks.append(check("suspects", share, limits.suspects))
@@ -82,6 +104,10 @@ def _suspected(found: Found) -> float | None:
     if looked is None or looked.suspects is None:
         return None
     return round(looked.counts["suspects"] / looked.counts["rows"], 6)
+
+
+def _rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def _kept(told: Preserved | None) -> dict[str, Any] | None:

@@ -39,6 +39,7 @@ class Limits:
         class_gap: Difference between a class's share in a split and in all rows, in points; not
             told where the split is by group or time, or the user's own.
         suspects: Share of the rows of train that were looked at whose label is suspected.
+        agreement: Krippendorff's alpha of the annotators, at most 1, at least.
         label_kept: Share of edited copies that keep their label, as a model sees it, at least.
     """
 
@@ -50,6 +51,7 @@ class Limits:
     class_rows: Limit = Limit(warn=10, fail=2)  # frozen
     class_gap: Limit = Limit(warn=1.0)  # frozen
     suspects: Limit = Limit(warn=0.2)  # frozen
+    agreement: Limit = Limit(warn=0.667)  # frozen
     label_kept: Limit = Limit(warn=0.9)  # frozen
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class Limits:
                 )
 
 
-AT_LEAST = frozenset({"class_rows", "label_kept"})
+AT_LEAST = frozenset({"agreement", "class_rows", "label_kept"})
 """Figures that are the better the greater they are."""
 
 

@@ -39,7 +39,8 @@ from lightning_tune.prepare.leaks import drop_leaks, leak_counts
 from lightning_tune.prepare.mapping import Named
 from lightning_tune.prepare.near import near_pairs
 from lightning_tune.prepare.near_step import comparison, drop_near, texts_of
-from lightning_tune.prepare.quality_step import Fitting, Looked, look
+from lightning_tune.prepare.quality.agreement import Agreement
+from lightning_tune.prepare.quality_step import Fitting, Looked, agreement_of, look
 from lightning_tune.prepare.recipe import Recipe
 from lightning_tune.prepare.report.record import StepRecord
 from lightning_tune.prepare.rows import DROPPED, KEY, RAW_KEY, numbers, reason_counts
@@ -102,6 +103,7 @@ class Found:
         raw_leaks: The same of texts exactly as they were read.
         near: What was found of near duplicates; None: they were not looked for.
         split: Counts of the split.
+        agreement: How far annotators agree; None where no column of theirs was named.
         looked: What was found out about labels and texts of train; None: nothing was looked for.
         copied: Train with its edited copies; None: there are none.
     """
@@ -119,6 +121,7 @@ class Found:
     raw_leaks: Mapping[str, int] = field(default_factory=dict)
     near: near_step.NearOutcome | None = None
     split: Mapping[str, int] = field(default_factory=dict)
+    agreement: Agreement | None = None
     looked: Looked | None = None
     copied: Multiplied | None = None
 
@@ -157,7 +160,7 @@ def run(job: Job) -> Found:
     if job.recipe.augment is not None:
         check_augment(job.recipe.augment, translate=job.translate)
     collected = collect(opened, job.reading, steps, task=job.task, processes=job.processes)
-    found = Found(collected, opened)
+    found = Found(collected, opened, agreement=agreement_of(collected.table))
     found.splits = _looked_at(divided(found, job), found, job)
     _copy(found, job)
     return found

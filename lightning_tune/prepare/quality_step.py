@@ -13,14 +13,17 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.labels import class_counts
+from lightning_tune.prepare.quality.agreement import Agreement, agreement
 from lightning_tune.prepare.quality.assessing import Assessment, AssessSettings, assess
 from lightning_tune.prepare.quality.folds import FitPredict
 from lightning_tune.prepare.quality.suspects import Mode, QualitySettings, Suspects
 from lightning_tune.prepare.rows import (
+    ANSWER,
     DROPPED,
     KEPT,
     KEY,
@@ -158,6 +161,19 @@ def _suspected_classes(part: pa.Table, found: Assessment) -> dict[str, int]:
 def _named(rows: pa.Table) -> list[str]:
     sources, lines = rows["source"].to_pylist(), rows["line"].to_pylist()
     return [f"{source}:{line}" for source, line in zip(sources, lines, strict=True)]
+
+
+def agreement_of(table: pa.Table) -> Agreement | None:
+    """Compare the columns of annotators; None where there are none.
+
+    Args:
+        table: Rows as they were collected; white space at the ends of an answer is no part of it.
+    """
+    names = [name for name in table.column_names if name.startswith(ANSWER)]
+    if not names:
+        return None
+    answers = {name: pc.utf8_trim_whitespace(table[name]).to_pylist() for name in names}
+    return agreement({name.removeprefix(ANSWER): given for name, given in answers.items()})
 
 
 def drawn(keys: NDArray[np.uint64], most: int) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from lightning_tune.prepare import redacting
 from lightning_tune.prepare.keys import content_keys
 from lightning_tune.prepare.label_report import (
+    agreement_shown,
     copies_of,
     label_checks,
     label_notes,
@@ -64,6 +65,7 @@ def report_of(found: Found, job: Job) -> PrepareReport:
         ],
         recipe=shown(job.recipe),
         notes=[*_notes(found), *label_notes(found)],
+        agreement=agreement_shown(found),
         suspects=suspects_of(found, job),
         augmentation=copies_of(found),
     )

@@ -24,6 +24,8 @@ ORDER = (
     *("text", "text_pair", "label", "weight", "group", "time", "split", "source", "line"),
     AUGMENTED,
 )
+ANSWER = "answer:"
+"""Begins the name of a column of one annotator's labels, until the folder is written."""
 KEY = "key"
 """Column of the content key, uint64, until the folder is written."""
 RAW_KEY = "raw_key"

@@ -409,6 +409,30 @@ def test_what_is_looked_at_in_part_or_not_at_all_is_said():
     assert (report("off")["suspects"], report("off")["notes"]) == (None, [])
 
 
+def test_the_agreement_of_annotators_is_reported_and_their_answers_are_not_written(capsys):
+    labels = ["bill" if row % 3 else "card" for row in range(60)]
+    lines = [
+        f"{text(row)},{label},{label},{labels[row - 1] if row < 30 else label}"
+        for row, label in enumerate(labels)
+    ]
+    Path("raw.csv").write_text("\n".join(["message,intent,ann,bob", *lines]) + "\n")
+    Path("test.csv").write_text("message,intent\nmine,card\n")
+    words = ["--input=raw.csv", "--test=test.csv", "--output=out", "--annotators=[ann, bob]"]
+    assert prepare(*words) == 0
+    told = report("out")["agreement"]
+    apart = sum(labels[row] != labels[row - 1] for row in range(30))
+    assert (told["rows"], told["unanimous"]) == (60, 60 - apart)
+    assert told["by_annotator"] == pytest.approx(
+        dict.fromkeys(("ann", "bob"), 1 - apart / 60), abs=1e-4
+    )
+    assert told["confused"] == [{"labels": ["bill", "card"], "count": apart}]
+    assert {one["name"]: one["verdict"] for one in report("out")["checks"]}["agreement"] == "WARN"
+    assert pq.read_table("out/train.parquet").column_names == ["text", "label", "source", "line"]
+    line = error(capsys, "--input=raw.csv", "--output=new", "--annotators=[ann, bbo]")
+    assert "raw.csv has no column 'bbo' (--annotators)" in line
+    assert "Did you mean 'bob'?" in line
+
+
 AUGMENTED = ("--recipe.augment.edits=[insert, typo]", "--recipe.augment.copies=1.5")
 
 

@@ -14,8 +14,15 @@ from lightning_tune.prepare.augment.preserving import Preserved
 from lightning_tune.prepare.augment_step import multiply
 from lightning_tune.prepare.collect.inputs import Input
 from lightning_tune.prepare.collecting import Collected, Noted
-from lightning_tune.prepare.label_report import copies_of, label_checks, label_notes, suspects_of
+from lightning_tune.prepare.label_report import (
+    agreement_shown,
+    copies_of,
+    label_checks,
+    label_notes,
+    suspects_of,
+)
 from lightning_tune.prepare.pipeline import Found, Job
+from lightning_tune.prepare.quality.agreement import agreement
 from lightning_tune.prepare.quality.assessing import Assessment
 from lightning_tune.prepare.quality.suspects import Suspects
 from lightning_tune.prepare.quality_step import Looked
@@ -79,6 +86,22 @@ def test_what_was_not_looked_for_has_no_share(found):
     assert suspects_of(found, JOB) == {"mode": "fast", "rows": 0, "of": 12}
     assert label_checks(found, JOB) == []
     assert "fewer than 50 different texts" in label_notes(found)[0]
+
+
+def test_agreement_has_its_pairs_and_its_limit(found):
+    assert agreement_shown(found) is None
+    answers = {"ann": ["a", "a", "b", "b"], "bob": ["a", "b", "b", None]}
+    found.agreement = agreement(answers)
+    assert agreement_shown(found) == {
+        "alpha": 0.4444,
+        "rows": 3,
+        "unanimous": 2,
+        "by_annotator": {"ann": 0.6667, "bob": 0.6667},
+        "confused": [{"labels": ["a", "b"], "count": 1}],
+    }
+    assert [(one.name, one.verdict) for one in label_checks(found, JOB)] == [("agreement", "WARN")]
+    found.agreement = agreement({"ann": ["a", None], "bob": [None, "a"]})
+    assert (agreement_shown(found)["alpha"], label_checks(found, JOB)) == (None, [])
 
 
 def test_copies_are_told_by_edit_and_class_with_the_share_that_keeps_its_label(found, rows):

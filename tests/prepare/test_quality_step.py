@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.quality.suspects import QualitySettings, suspects
-from lightning_tune.prepare.quality_step import LEAST, WRONG, LookSettings, drawn, look
+from lightning_tune.prepare.quality_step import (
+    LEAST,
+    WRONG,
+    LookSettings,
+    agreement_of,
+    drawn,
+    look,
+)
 from lightning_tune.prepare.rows import DROPPED
 
 WORDS = {"card": ["card", "lost", "stolen", "pin"], "refund": ["refund", "money", "back", "paid"]}
@@ -132,3 +140,13 @@ def test_in_encoder_mode_what_answers_is_made_of_the_names(train):
 def test_settings_out_of_their_range_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         LookSettings(**values)
+
+
+def test_annotators_are_compared_by_their_columns():
+    columns = {"answer:ann": ["a", "a ", "b", "b"], "answer:bob": ["a", "b", "b", None]}
+    found = agreement_of(pa.table({"text": list("wxyz"), **columns}))
+    # Units aa, ab, bb: 3 of each label; o(a,b) = 2, so 1 - 5 * 2 / (9 + 9)
+    assert found.alpha == pytest.approx(1 - 5 * 2 / 18)
+    assert (found.rows, found.unanimous) == (3, 2)
+    assert set(found.by_annotator) == {"ann", "bob"}
+    assert agreement_of(pa.table({"text": ["x"]})) is None

@@ -23,6 +23,7 @@ class Columns:
         weight: Column of the sample weight, a number of at least 0.
         group: Column of what rows belong to, such as a customer or a document.
         time: Column of when a row came to be: a whole number, or a date in ISO 8601.
+        annotators: Columns of the labels that single people gave; how far they agree is reported.
     """
 
     text: str = "text"
@@ -31,12 +32,15 @@ class Columns:
     weight: str | None = None
     group: str | None = None
     time: str | None = None
+    annotators: tuple[str, ...] = ()
 
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield setting and column of those that are wanted."""
         for each in fields(self):
             column = getattr(self, each.name)
-            if column is not None:
+            if isinstance(column, tuple):
+                yield from ((each.name, name) for name in column)
+            elif column is not None:
                 yield each.name, column
 
     def wanted(self) -> list[str]:
@@ -60,7 +64,8 @@ def present(
     """
     for setting, column in columns.named():
         if setting in optional and column not in names:
-            absent: dict[str, Any] = {setting: None}
+            left = tuple(name for name in columns.annotators if name != column)
+            absent: dict[str, Any] = {setting: left if setting == "annotators" else None}
             columns = replace(columns, **absent)
         elif column not in names:
             raise _missing(source, setting, column, names)

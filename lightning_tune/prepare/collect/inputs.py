@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from lightning_tune.schema import Split
 from lightning_tune.tables import Fields, TableFormat, digest, open_table
 from lightning_tune.tables.records import Table
 
-OPTIONAL = ("weight", "group", "time")
+OPTIONAL = ("weight", "group", "time", "annotators")
 """Columns that the user's own validation and test files may lack."""
 
 
@@ -151,8 +151,12 @@ def _open_source(
         yield _opened(wanted, split, source.table(), columns, optional)
     elif isinstance(source, FileSource):
         stated = source.fields  # those of a prepared folder fill what the user left out
-        columns = Columns(
-            stated.text, stated.text_pair, stated.label, stated.weight, columns.group, columns.time
+        columns = replace(
+            columns,
+            text=stated.text,
+            text_pair=stated.text_pair,
+            label=stated.label,
+            weight=stated.weight,
         )
         for file in source.files:
             table = open_table(file, source.format, stated.columns)
@@ -185,7 +189,8 @@ def _has_splits(path: str) -> bool:
 
 def _overridden(columns: Columns, wanted: Input) -> Columns:
     """Return the columns of an input: its own where it names them."""
-    return Columns(
+    return replace(
+        columns,
         text=wanted.text or columns.text,
         text_pair=wanted.text_pair or columns.text_pair,
         label=wanted.label or columns.label,

@@ -17,7 +17,7 @@ from lightning_tune.prepare.collect.values import (
     to_texts,
     without_values,
 )
-from lightning_tune.prepare.rows import KEPT, Outcome, drop
+from lightning_tune.prepare.rows import ANSWER, KEPT, Outcome, drop
 from lightning_tune.schema import Label
 from lightning_tune.tables.records import Records
 from lightning_tune.tables.values import Faults, LabelColumn, to_weights
@@ -97,6 +97,8 @@ class _Converter:
             arrays["group"] = to_groups(values[columns.group], columns.group, faults)
         if columns.time is not None:
             arrays["time"] = self.times.read(values[columns.time], lines, faults)
+        for name in columns.annotators:
+            arrays[f"{ANSWER}{name}"] = to_groups(values[name], name, faults)
         return arrays
 
 

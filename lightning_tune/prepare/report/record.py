@@ -76,6 +76,8 @@ class PrepareReport:
         checks: The figures that have limits.
         recipe: All settings of the recipe.
         notes: What a reader should know.
+        agreement: How far annotators agree: `alpha`, `rows`, `unanimous`, `by_annotator`,
+            `confused`; None: none were named.
         suspects: What was found out about labels and texts of train: `mode`, `rows`, `of`, `found`,
             `share`, `noise`, `classes`, `outliers` …; None: nothing was looked for.
         augmentation: Edited copies of train: `copies`, `edits`, `classes`, `label_kept` …; None:
@@ -98,6 +100,7 @@ class PrepareReport:
     checks: Sequence[Check]
     recipe: Mapping[str, Any]
     notes: Sequence[str] = ()
+    agreement: Mapping[str, Any] | None = None
     suspects: Mapping[str, Any] | None = None
     augmentation: Mapping[str, Any] | None = None
 

@@ -38,6 +38,7 @@ def report_markdown(report: PrepareReport, title: str) -> str:
         _facts("Leaks", report.leaks),
         _facts("Privacy", report.privacy or {}),
         _facts("Split", report.split),
+        _facts("Agreement", report.agreement or {}),
         _facts("Suspects", report.suspects or {}),
         _facts("Augmentation", report.augmentation or {}),
         markdown_table("Sources", ["Source", "For", "Read", "Kept", "Share"], _sources(report)),
