@@ -13,10 +13,19 @@ from lightning_tune.prepare.quality.folds import Training
 
 _TOKEN = r"(?u)\b\w+\b|[^\w\s]"  # words of one letter and marks too: "!" and ":(" tell
 _MANY = 1000  # texts
+_PARTS: tuple[dict[str, Any], ...] = (
+    {"token_pattern": _TOKEN, "ngram_range": (1, 2)},
+    {"analyzer": "char_wb", "ngram_range": (2, 5)},
+)
+"""What is counted, side by side: single words and pairs, and 2 to 5 characters inside words."""
 
 
 def fit_linear(
-    training: Training, held: Sequence[str], *, strength: float = 3.0
+    training: Training,
+    held: Sequence[str],
+    *,
+    strength: float = 3.0,
+    counted: Counted | None = None,
 ) -> NDArray[np.float64]:
     """Fit logistic regression on some rows and answer other texts: probabilities, [texts, labels].
 
@@ -24,9 +33,14 @@ def fit_linear(
         training: The rows; a label that none of them has gets the probability 0.
         held: The texts to answer.
         strength: Inverse of the l2 penalty, above 0.
+        counted: All these texts, where their words were counted before; the answers are the same
+            but for the last digits of a float32.
     """
-    features = Features.suiting(training.texts)
-    known, asked = features.fit(training.texts), features.transform(held)
+    if counted is None:
+        features = Features.suiting(training.texts)
+        known, asked = features.fit(training.texts), features.transform(held)
+    else:
+        known, asked = counted.features(training.texts, held)
     found = np.zeros((len(held), training.targets.shape[1]))
     if (training.targets.sum(axis=1) == 1).all():
         given = training.targets.argmax(axis=1)
@@ -73,26 +87,14 @@ class Features:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._parts = [
-            TfidfVectorizer(
-                token_pattern=_TOKEN,
-                ngram_range=(1, 2),
-                sublinear_tf=True,
-                min_df=least,
-                dtype=np.float32,
-            ),
-            TfidfVectorizer(
-                analyzer="char_wb",
-                ngram_range=(2, 5),
-                sublinear_tf=True,
-                min_df=least,
-                dtype=np.float32,
-            ),
+            TfidfVectorizer(**part, sublinear_tf=True, min_df=least, dtype=np.float32)
+            for part in _PARTS
         ]
 
     @classmethod
     def suiting(cls, texts: Sequence[str]) -> Features:
         """Return features for so many texts: of many, what a single one has tells nothing."""
-        return cls(1 if len(texts) < _MANY else 2)
+        return cls(_least(texts))
 
     def fit(self, texts: Sequence[str]) -> Any:
         """Learn the words of texts, and return these texts as a sparse matrix, [n, features]."""
@@ -105,6 +107,48 @@ class Features:
         from scipy.sparse import hstack
 
         return hstack([part.transform(texts) for part in self._parts]).tocsr()
+
+
+class Counted:
+    """Texts whose words and characters are counted once, for models of many parts of them.
+
+    To count them is most of the work of a model, and cross-fitting would do it once a fold.
+
+    Args:
+        texts: All texts that models will be fitted on or asked about.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        self._place = {text: at for at, text in enumerate(dict.fromkeys(texts))}
+        self._counts = [
+            CountVectorizer(**part, dtype=np.float32).fit_transform(list(self._place))
+            for part in _PARTS
+        ]
+
+    def features(self, known: Sequence[str], asked: Sequence[str]) -> tuple[Any, Any]:
+        """Return what `Features` learned of some texts makes of them, and of others."""
+        from scipy.sparse import hstack
+
+        rows, others = ([self._place[text] for text in some] for some in (known, asked))
+        both = [_weighed(each[rows], each[others], _least(known)) for each in self._counts]
+        return hstack([one for one, _ in both]).tocsr(), hstack([one for _, one in both]).tocsr()
+
+
+def _weighed(known: Any, asked: Any, least: int) -> tuple[Any, Any]:
+    """Weigh counts by how rare each is among the known texts; those of too few are left out."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    stands = np.bincount(known.indices, minlength=known.shape[1])
+    kept = np.flatnonzero(stands >= least)
+    weigh = TfidfTransformer(sublinear_tf=True).fit(known[:, kept])
+    return weigh.transform(known[:, kept]), weigh.transform(asked[:, kept])
+
+
+def _least(texts: Sequence[str]) -> int:
+    """Return in how many texts a feature has to stand: of many, what one has tells nothing."""
+    return 1 if len(texts) < _MANY else 2
 
 
 def _regress(

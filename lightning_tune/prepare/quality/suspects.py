@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.quality.confident import doubt, is_suspected, noise_rate
 from lightning_tune.prepare.quality.folds import FitPredict, Training, fold_of_each, out_of_fold
-from lightning_tune.prepare.quality.linear import fit_linear
+from lightning_tune.prepare.quality.linear import Counted, fit_linear
 from lightning_tune.schema import Label
 
 Mode = Literal["fast", "encoder"]
@@ -101,7 +102,11 @@ def suspects(
     if settings.mode == "encoder" and probabilities is None:
         raise ConfigError("quality.mode='encoder' needs a backbone to fit; name one, or use fast.")
     names, targets = encode(labels)
-    answer = probabilities if settings.mode == "encoder" and probabilities else fit_linear
+    answer: FitPredict
+    if settings.mode == "encoder" and probabilities is not None:
+        answer = probabilities
+    else:
+        answer = partial(fit_linear, counted=Counted(texts))
     several = any(isinstance(label, tuple) for label in labels)
     weights, said = np.ones(len(texts)), []
     for number in range(settings.rounds or (2 if settings.mode == "fast" else 1)):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightning_tune.prepare.quality.folds import Training
-from lightning_tune.prepare.quality.linear import fit_linear, text_vectors
+from lightning_tune.prepare.quality.linear import Counted, fit_linear, text_vectors
 
 NUMBERS = ["one", "two", "three", "four", "five", "six"]
 CARD = [f"my card {word} is lost" for word in NUMBERS]
@@ -87,6 +87,17 @@ def test_every_script_and_the_shortest_texts_are_read(texts):
 
 def test_the_same_rows_give_the_same_answers():
     assert (fit_linear(SINGLE, TEXTS) == fit_linear(SINGLE, TEXTS)).all()
+
+
+@pytest.mark.parametrize("rows", [12, 1500])
+def test_texts_that_were_counted_before_give_the_same_answers(rows):
+    draw = np.random.default_rng(0)
+    texts = [f"{' '.join(draw.choice(TEXTS, 2))} {at % 700} caf\u00e9!" for at in range(rows)]
+    held = [("card",) if "lost" in text else ("refund",) for text in texts]
+    some, asked = training(texts[: rows - 5], held[: rows - 5]), texts[rows - 5 :]
+    counted = Counted([*asked, "other words", *texts])
+    said = fit_linear(some, asked, counted=counted)
+    assert said == pytest.approx(fit_linear(some, asked), abs=1e-6)  # sums in another order
 
 
 def test_like_texts_lie_near_each_other():
