@@ -65,7 +65,7 @@ class LookSettings:
     """
 
     mode: Mode = "fast"
-    folds: int = 3
+    folds: int = 5
     rounds: int | None = None
     seed: int = 0
     outliers: float | None = 4.0

@@ -358,6 +358,8 @@ def test_suspected_labels_are_written_for_review_which_takes_them_back(capsys):
     )
     assert Path("out/suspects.csv").stat().st_mode & 0o777 == 0o600
     assert "review --data out --apply out/suspects.csv" in capsys.readouterr().out
+    assert main(["review", "--data=out", "--output=again.csv"]) == 0
+    assert Path("again.csv").read_bytes() == Path("out/suspects.csv").read_bytes()
     for row in rows:
         row["reviewed"] = row["suggestion"] if row["text"] in there else row["label"]
     with Path("out/suspects.csv").open("w", newline="") as file:

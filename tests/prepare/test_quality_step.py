@@ -53,7 +53,7 @@ def test_flipped_labels_are_told_and_nothing_is_changed(train):
 
 def test_what_is_found_is_what_the_function_finds_on_the_same_rows(train):
     labels, texts = train["label"].to_pylist(), train["text"].to_pylist()
-    alone = suspects(texts, labels, settings=QualitySettings(folds=3))
+    alone = suspects(texts, labels, settings=QualitySettings())
     assert look(train, LookSettings()).suspects.scores.tolist() == alone.scores.tolist()
 
 
