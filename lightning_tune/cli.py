@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from lightning_tune import __version__
 from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest
-from lightning_tune.training.parent import end_with_parent
 
 PROGRAM = "python -m lightning_tune"
 TRAINING = frozenset(
@@ -123,7 +122,7 @@ def _dispatch(args: Sequence[str]) -> int:
         raise ConfigError(
             f"{name!r} is not a command; `{PROGRAM} --help` lists them.{nearest(name, COMMANDS)}"
         )
-    end_with_parent()
+    importlib.import_module("lightning_tune.training.parent").end_with_parent()  # light as well
     module = importlib.import_module(COMMANDS[name].module)
     code: int = module.main(name, list(args[1:]))
     return code
