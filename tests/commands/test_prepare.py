@@ -87,6 +87,7 @@ def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
         "read": 124,
         "kept": 120,
         "dropped": 4,
+        "for_train": 123,
         "train": 0,
         "val": 0,
         "test": 0,

@@ -26,7 +26,8 @@ from lightning_tune.reports.markup import Markup, breakable, element
 COLORS: Mapping[str, int | None] = {"before": None, "train": 0, "val": 1, "test": 2}
 _CLASSES_SHOWN = 500
 _QUANTILES = {"p50": "median", "p95": "95th percentile", "max": "longest"}
-_SMALL, _LARGE = (360, 210), (660, 260)
+_SIDE_BY_SIDE = {1: ("large square", (660, 260)), 2: ("split", (510, 230))}
+"""How few histograms are laid out, and their size in pixels."""
 
 
 def classes(report: PrepareReport) -> Markup | None:
@@ -120,14 +121,11 @@ def _spread(found: Mapping[str, Histogram]) -> list[Markup]:
     """One histogram for each unit, below the legend that they share."""
     names = dict.fromkeys(name for one in found.values() for name in one if name != "edges")
     legend = [key(COLORS[name], SPLITS.get(name, plain(name))) for name in names]
+    kind, size = _SIDE_BY_SIDE.get(len(found), ("charts", (360, 210)))
     drawn = [
-        figure(
-            plain(unit) if len(found) > 1 else "",
-            _drawing(one, unit, _SMALL if len(found) > 1 else _LARGE),
-        )
+        figure(plain(unit) if len(found) > 1 else "", _drawing(one, unit, size))
         for unit, one in found.items()
     ]
-    kind = "charts" if len(drawn) > 1 else "large square"
     return [element("p", legend, class_="legend"), element("div", drawn, class_=kind)]
 
 

@@ -55,8 +55,8 @@ def lengths_histogram(columns: Mapping[str, NDArray[np.integer[Any]]]) -> Histog
     >>> lengths_histogram({"train": np.array([0, 1, 1, 2])})
     {'edges': [0, 1, 2, 3], 'train': [1, 2, 1]}
     """
-    together = np.concatenate([np.asarray(values) for values in columns.values()])
-    usual, longest = _at(np.sort(together), 0.99), _at(np.sort(together), 1.0)
+    ordered = np.sort(np.concatenate([np.asarray(values) for values in columns.values()]))
+    usual, longest = _at(ordered, 0.99), _at(ordered, 1.0)
     step = _whole_step((usual + 1) / _BINS)
     edges = list(range(0, usual + 1 + step, step))
     if longest >= edges[-1]:

@@ -8,7 +8,7 @@ from lightning_tune.prepare.report import content, findings, flow
 from lightning_tune.prepare.report.record import PrepareReport
 from lightning_tune.prepare.report.words import SPLITS, check_words, plain, share
 from lightning_tune.reports.display import TASK_TITLES, flatten, printable
-from lightning_tune.reports.elements import facts, section, verdict_kind
+from lightning_tune.reports.elements import Cell, Column, facts, section, table, verdict_kind
 from lightning_tune.reports.markup import Markup, element
 from lightning_tune.reports.page import page
 from lightning_tune.reports.sections.overview import notes, stat
@@ -104,9 +104,10 @@ def _not_looked_at(report: PrepareReport) -> Markup | None:
         "What tells a person": (report.privacy, "recipe.privacy, which is null"),
         "Near duplicates": (report.duplicates["near"], "recipe.near, which is null"),
     }
-    absent = {name: setting for name, (value, setting) in told.items() if value is None}
-    lead = "Beside each the setting that looks at it."
-    return section("absent", "Not looked at", facts(absent), lead=lead) if absent else None
+    absent = [[Cell(name), Cell(flag)] for name, (value, flag) in told.items() if value is None]
+    columns = [Column(""), Column("The setting that looks at it")]
+    body = table(columns, absent, sortable=False, kind="narrow")
+    return section("absent", "Not looked at", body) if absent else None
 
 
 def _recipe(report: PrepareReport) -> Markup:
