@@ -108,13 +108,17 @@ def prepared_figures(spec: str | Sequence[str] | None) -> dict[str, Any]:
 
 
 def counts(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers among nested values; what was searched for and not found is left out.
+    """Return the numbers among nested values.
+
+    Left out are what was searched for and not found, and counts by class, whose keys are names.
 
     >>> counts({"rows": {"read": 5, "name": "x"}, "privacy": {"items": {"iban": 0, "email": 2}}})
     {'rows': {'read': 5}, 'privacy': {'items': {'email': 2}}}
     """
     found: dict[str, Any] = {}
     for key, value in values.items():
+        if key == "classes":
+            continue
         if isinstance(value, Mapping):
             inside = counts(value)
             if key == "items":

@@ -68,7 +68,7 @@ def test_the_figures_are_verdict_and_counts_without_names_of_classes_or_files(fo
 
 
 def test_a_part_that_is_new_is_told_by_its_numbers(folder: Path) -> None:
-    suspects = {"rows": 7, "share": 0.01, "mode": "fast", "found": True}
+    suspects = {"rows": 7, "share": 0.01, "mode": "fast", "seen": True, "classes": {"a class": 7}}
     (folder / "report.json").write_text(json.dumps({**REPORT, "suspects": suspects}))
     assert prepared_figures(str(folder))["suspects"] == {"rows": 7, "share": 0.01}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
-from lightning_tune.prepare.report import content, findings, flow
+from lightning_tune.prepare.report import content, doubts, findings, flow
 from lightning_tune.prepare.report.record import PrepareReport
 from lightning_tune.prepare.report.words import SPLITS, check_words, plain, share
 from lightning_tune.reports.display import TASK_TITLES, flatten, printable
@@ -29,7 +30,13 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
     "languages": ("Languages", content.languages),
     "sources": ("Sources", flow.sources),
 }
-"""The parts of the page by anchor, each with its title and what draws it."""
+"""The sections of the page by anchor, each with its title and what draws it."""
+
+PARTS: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], Markup]]] = {
+    "suspects": ("Suspected labels", doubts.suspects),
+    "augmentation": ("Edited copies", doubts.augmentation),
+}
+"""Parts that a record may hold besides, by their key."""
 
 
 def report_html(report: PrepareReport, title: str) -> str:
@@ -51,11 +58,13 @@ def report_html(report: PrepareReport, title: str) -> str:
 
 
 def _others(report: PrepareReport) -> dict[str, tuple[str, Markup]]:
-    """Return a section of plain figures for each part of the record that no other section shows."""
-    return {
-        name: (plain(name), section(name, plain(name), facts(flatten(values))))
-        for name, values in report.others().items()
-    }
+    """Return a section for each other part of the record: its own, or one of plain figures."""
+    sections = {}
+    for name, values in report.others().items():
+        heading, draw = PARTS.get(name, (plain(name), None))
+        body = section(name, heading, facts(flatten(values))) if draw is None else draw(values)
+        sections[name] = (heading, body)
+    return sections
 
 
 def _header(report: PrepareReport, title: str, links: Mapping[str, str]) -> Markup:
@@ -93,16 +102,22 @@ def _hero(report: PrepareReport) -> list[Markup]:
         items = sum(report.privacy["items"].values())
         texts = f"in {report.privacy['rows']:,} texts"
         figures.append(stat("Redacted items", f"{items:,}", texts))
+    doubtful = report.others().get("suspects", {})
+    if "found" in doubtful:
+        below = f"{share(doubtful['share'])} of {doubtful['rows']:,} labels"
+        figures.append(stat("Suspected labels", f"{doubtful['found']:,}", below))
     return figures
 
 
 def _not_looked_at(report: PrepareReport) -> Markup | None:
     """Say what was not looked at, and which setting looks at it."""
-    told = {
+    values = report.to_dict()
+    told: dict[str, tuple[Any, str]] = {
         "Languages": (report.languages, "--recipe.languages '{}'"),
         "Texts that an encoder would cut": (report.truncation, "--recipe.tokens.tokenizer NAME"),
         "What tells a person": (report.privacy, "recipe.privacy, which is null"),
         "Near duplicates": (report.duplicates["near"], "recipe.near, which is null"),
+        "Suspected labels": (values.get("suspects", {}), "recipe.quality, which is null"),
     }
     absent = [[Cell(name), Cell(flag)] for name, (value, flag) in told.items() if value is None]
     columns = [Column(""), Column("The setting that looks at it")]

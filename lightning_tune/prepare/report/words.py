@@ -36,6 +36,10 @@ CHECKS: Mapping[str, Words] = {
     "class_gap": Words(
         "Class gap", "between a class's share in a split and in all rows, at most", "points"
     ),
+    "suspects": Words(
+        "Suspected labels", "rows of train looked at whose label is probably another", "share"
+    ),
+    "label_kept": Words("Labels kept", "edited copies that keep their label, at least", "share"),
     "leaks_left": Words("Leaks left", "written rows that still stand in two splits"),
 }
 
@@ -45,6 +49,8 @@ STEPS: Mapping[str, str] = {
     "near": "Near duplicates",
     "leaks": "Leaks",
     "privacy": "Redact",
+    "quality": "Look at labels",
+    "augment": "Edited copies",
 }
 
 DUPLICATES: Mapping[str, Words] = {

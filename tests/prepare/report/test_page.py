@@ -240,3 +240,58 @@ def test_a_part_of_the_record_that_nothing_draws_is_listed(leaky: Path) -> None:
 
 def test_the_page_is_the_same_for_the_same_record(leaky: Path) -> None:
     assert report_html(record(leaky), "out") == (leaky / "report.html").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class _WithDoubts(PrepareReport):
+    suspects: Mapping[str, Any] | None = None
+    augmentation: Mapping[str, Any] | None = None
+
+
+SUSPECTS = {
+    "mode": "fast",
+    "rows": 90,
+    "of": 100,
+    "found": 9,
+    "share": 0.1,
+    "noise": 0.0432,
+    "classes": {"n": 2, "p": 7},
+    "dropped": 0,
+    "outliers": 3,
+    "outlier_rows": ["raw.csv:7", "raw.csv:9", "raw.csv:40"],
+    "rare_classes": 1,
+}
+COPIES = {
+    "originals": 80,
+    "copies": 40,
+    "unchanged": 2,
+    "repeated": 1,
+    "near": 0,
+    "edits": {"swap": 30, "deletion": 10},
+    "classes": {"n": 20, "p": 20},
+    "label_kept": {"asked": 40, "known": 36, "kept": 34, "share": 0.9444, "edits": {"swap": 0.9}},
+}
+
+
+def test_suspects_and_copies_have_sections_where_the_record_has_them(leaky: Path) -> None:
+    content = report_html(record(leaky, _WithDoubts, suspects=SUSPECTS, augmentation=COPIES), "x")
+    page = Reader(content)
+    assert [name for name in page.all("id") if name in ("suspects", "augmentation")] == [
+        *("suspects", "augmentation")
+    ]
+    assert "90 of 100 rows of train were looked at, in fast mode. 9 labels" in content
+    assert "takes 4.3 % of all labels for wrong" in content
+    at = page.rows.index(["Suspected label", "Count", "Share of the suspects"])
+    assert page.rows[at + 1 : at + 3] == [["p", "7", "77.8 %"], ["n", "2", "22.2 %"]]
+    assert "raw.csv:7, raw.csv:9, raw.csv:40" in content
+    assert page.row("Swap") == ["Swap", "30", "75 %"]
+    assert "94.4 % keep their label" in content
+    assert "recipe.quality" not in content
+
+
+def test_suspects_that_were_not_looked_for_are_no_section(leaky: Path) -> None:
+    content = report_html(record(leaky, _WithDoubts), "x")
+    assert "suspects" not in Reader(content).all("id")
+    assert "recipe.quality, which is null" in content
+    few = {"mode": "fast", "rows": 12, "of": 12}
+    assert "12 of 12 rows" in report_html(record(leaky, _WithDoubts, suspects=few), "x")
