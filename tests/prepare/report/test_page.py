@@ -92,7 +92,7 @@ def record(folder: Path, of: type[PrepareReport] = PrepareReport, **more: Any) -
     known["steps"] = [StepRecord(**one) for one in known["steps"]]
     known["sources"] = [SourceRecord(**one) for one in known["sources"]]
     known["checks"] = [Check(**one) for one in known["checks"]]
-    return of(**known, **more)
+    return of(**(known | more))
 
 
 def read(folder: Path) -> Reader:
@@ -212,7 +212,8 @@ def test_the_page_of_what_fails_is_written_without_splits(prepare: Prepare) -> N
 def test_many_classes_are_all_there_the_largest_first(prepare: Prepare) -> None:
     lines = ["text,label", *(f"{text(row)} {row} {row * 7},c{row % 77}" for row in range(960))]
     folder = prepare(lines, "--recipe.near=null")
-    names = [row[0] for row in read(folder).rows if re.fullmatch(r"c\d+", row[0])]
+    rows = [row for row in read(folder).rows if len(row) == 6]  # a class, four counts and a bar
+    names = [row[0] for row in rows if re.fullmatch(r"c\d+", row[0])]
     classes = told(folder)["classes"]
     kept = {
         name: sum(classes[split].get(name, 0) for split in ("train", "val", "test"))
@@ -290,7 +291,7 @@ def test_suspects_and_copies_have_sections_where_the_record_has_them(leaky: Path
 
 
 def test_suspects_that_were_not_looked_for_are_no_section(leaky: Path) -> None:
-    content = report_html(record(leaky, _WithDoubts), "x")
+    content = report_html(record(leaky, _WithDoubts, suspects=None), "x")
     assert "suspects" not in Reader(content).all("id")
     assert "recipe.quality, which is null" in content
     few = {"mode": "fast", "rows": 12, "of": 12}
