@@ -28,7 +28,6 @@ SECTIONS: Mapping[str, tuple[str, Section]] = {
     "lengths": ("Lengths", content.lengths),
     "truncation": ("Truncation", content.truncation),
     "languages": ("Languages", content.languages),
-    "sources": ("Sources", flow.sources),
 }
 """The sections of the page by anchor, each with its title and what draws it."""
 
@@ -48,7 +47,7 @@ def report_html(report: PrepareReport, title: str) -> str:
     """
     drawn = {name: (heading, draw(report)) for name, (heading, draw) in SECTIONS.items()}
     parts = {name: (heading, body) for name, (heading, body) in drawn.items() if body is not None}
-    parts |= _others(report)
+    parts |= {**_others(report), "sources": ("Sources", flow.sources(report))}
     absent = _not_looked_at(report)
     parts |= {} if absent is None else {"absent": ("Not looked at", absent)}
     parts["recipe"] = ("Recipe", _recipe(report))
