@@ -122,6 +122,7 @@ def _dispatch(args: Sequence[str]) -> int:
         raise ConfigError(
             f"{name!r} is not a command; `{PROGRAM} --help` lists them.{nearest(name, COMMANDS)}"
         )
+    importlib.import_module("lightning_tune.training.parent").end_with_parent()  # light as well
     module = importlib.import_module(COMMANDS[name].module)
     code: int = module.main(name, list(args[1:]))
     return code

@@ -48,6 +48,7 @@ from lightning_tune.training.callbacks.predictions import WritePredictions
 from lightning_tune.training.defaults import callbacks_of, default_callbacks
 from lightning_tune.training.loggers import MetricsCSV
 from lightning_tune.training.module import TextClassifier
+from lightning_tune.training.parent import starting_ranks
 from lightning_tune.training.runs import discard_empty, new_run, run_of
 from lightning_tune.training.signals import SignalWatch
 from lightning_tune.training.strategies import chosen_strategy
@@ -141,7 +142,8 @@ def main(name: str, args: Sequence[str]) -> int:
     signals = SignalWatch()
     signals.install()
     try:
-        TuneCLI(name, args, checkpoint)
+        with starting_ranks():
+            TuneCLI(name, args, checkpoint)
     except FinishedError as done:
         if not any(setting.key == "ckpt_path" and setting.value == AUTO for setting in settings):
             raise

@@ -205,7 +205,7 @@ def _say_suspects(found: Found, output: Path) -> None:
 
 def _finish(report: PrepareReport, output: str, seconds: float) -> None:
     rate = report.rows["read"] / max(seconds, 1e-9)
-    print(f"{'report':<16} {Path(output) / 'report.md'} ({seconds:.1f} s, {rate:,.0f} rows/s)")
+    print(f"{'report':<16} {Path(output) / 'report.html'} ({seconds:.1f} s, {rate:,.0f} rows/s)")
     if report.verdict == "FAIL":
         missed = ", ".join(
             f"{each.name} is {each.value:g}, its limit {each.fail:g}"

@@ -1,4 +1,4 @@
-"""A signal that unwinds a command, so that nothing half written stays."""
+"""Signals that unwind a command, so that nothing half written stays."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from types import FrameType
 
 from lightning_tune.errors import StoppedError
 
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 
 @contextmanager
 def unwinding() -> Iterator[None]:
-    """Let SIGTERM unwind the command, so that what it has half written is taken away."""
+    """Let SIGTERM and SIGINT unwind the command: what it has half written is taken away.
+
+    Both come as one error that no library takes for its own; Lightning ends the process with code
+    1 at a KeyboardInterrupt.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        raise StoppedError(signum, "SIGTERM came; no output was written, run it again.")
+        name = signal.Signals(signum).name
+        raise StoppedError(signum, f"{name} came; no output was written, run it again.")
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {signum: signal.signal(signum, stop) for signum in _STOPPING}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

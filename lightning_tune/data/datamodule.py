@@ -26,6 +26,7 @@ from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_
 from lightning_tune.data.holdout import hold_out
 from lightning_tune.data.labels import recognise
 from lightning_tune.data.loading import WORKER_SECONDS, ResumableLoader, as_arrays, outlive_signals
+from lightning_tune.data.prepared import prepared_figures, prepared_task
 from lightning_tune.data.sources import companion_splits, open_source
 from lightning_tune.data.splits import Batches, TokenizedSplit
 from lightning_tune.data.summary import DataSummary, label_counts, summarise
@@ -65,7 +66,7 @@ class TextDataModule(L.LightningDataModule):
         weight: Column of the sample weight, at least 0; null: every row weighs 1.
         columns: Names of the columns, where a csv or tsv file has no header line.
         format: How the files are written; the default goes by their extension.
-        task: What the labels mean; null: recognised from train.
+        task: What the labels mean; null: as a prepared folder says, else recognised from train.
         label_separator: What stands between the labels in one string of a multi-label row.
         positive_label: The positive class of a binary task; null: the last by name.
         val_share: Share of train to hold out where there is no validation split, in (0, 1).
@@ -219,7 +220,9 @@ class TextDataModule(L.LightningDataModule):
         """Count the splits that are set up."""
         splits = [self._splits[name] for name in SPLITS if name in self._splits]
         labelled = any(split.targets is not None for split in splits)
-        return summarise(splits, self.label_set if labelled else None)
+        specs = (self._spec(split) for split in SPLITS if split in self._splits)
+        prepared = next(filter(None, map(prepared_figures, specs)), None)
+        return summarise(splits, self.label_set if labelled else None, prepared)
 
     def travelling(self) -> dict[str, Any]:
         """Return what a checkpoint holds of the data: tokenizer and settings, as plain values."""
@@ -374,13 +377,21 @@ class TextDataModule(L.LightningDataModule):
         separator = self._settings["label_separator"]
         return encode_labels(store, self.label_set, separator=separator, split=split)
 
+    @property
+    def _task(self) -> TaskKind | None:
+        """The task kind that the user states, else the one that a prepared folder was made for."""
+        stated: TaskKind | None = self._settings["task"]
+        if stated is not None or self._settings["label_separator"] is not None:
+            return stated
+        return prepared_task(self._specs["train"])
+
     def _recognise(self, store: TokenStore) -> LabelSet:
         counts = np.bincount(store.label_codes[store.label_codes >= 0], minlength=len(store.labels))
         try:
             found = recognise(
                 store.labels,
                 counts.tolist(),
-                task=self._settings["task"],
+                task=self._task,
                 separator=self._settings["label_separator"],
                 positive=self._settings["positive_label"],
             )

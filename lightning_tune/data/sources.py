@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightning_tune.data.hub import HubSource, hub_splits
+from lightning_tune.data.prepared import is_prepared, prepared_fields, prepared_files
 from lightning_tune.datasets import builtin
 from lightning_tune.errors import DataError, nearest
 from lightning_tune.schema import Split
@@ -129,8 +129,8 @@ def open_source(
         files = builtin(rest)
         fields = replace(fields, columns=None)
     elif is_prepared(name):
-        files = _prepared_files(name)
-        fields = _prepared_fields(name, fields)
+        files = prepared_files(name)
+        fields = prepared_fields(name, fields)
     else:
         return FileSource(name, expand(name), fields, format, required)
     file = files.get("test" if split == "predict" else split)
@@ -153,7 +153,7 @@ def companion_splits(spec: str | Sequence[str]) -> dict[Split, str]:
     elif scheme == "builtin":
         found = list(builtin(rest))
     elif is_prepared(spec):
-        found = list(_prepared_files(spec))
+        found = list(prepared_files(spec))
     return {split: spec for split in found if split in ("val", "test")}
 
 
@@ -169,38 +169,3 @@ def _scheme(spec: str) -> tuple[str, str]:
             + nearest(scheme, ("hub", "builtin"))
         )
     return scheme, rest
-
-
-def is_prepared(spec: str) -> bool:
-    """Return whether it is a folder that `prepare` wrote."""
-    return "://" not in spec and (Path(spec).expanduser() / "prepare.json").is_file()
-
-
-def _prepared_files(spec: str) -> dict[Split, Path]:
-    splits: tuple[Split, ...] = ("train", "val", "test")
-    folder = Path(spec).expanduser()
-    files: dict[Split, Path] = {split: folder / f"{split}.parquet" for split in splits}
-    return {split: file for split, file in files.items() if file.is_file()}
-
-
-def _prepared_fields(spec: str, fields: Fields) -> Fields:
-    """Fill the columns that the user left at their defaults from the folder's prepare.json."""
-    path = Path(spec).expanduser() / "prepare.json"
-    try:
-        stated = json.loads(path.read_text(encoding="utf-8"))["fields"]
-        written = {
-            name: stated[name]
-            for name in ("text", "text_pair", "label", "weight")
-            if name in stated and (stated[name] is None or isinstance(stated[name], str))
-        }
-    except (ValueError, KeyError, TypeError) as err:
-        raise DataError(
-            f"{path} does not say what its columns mean ({type(err).__name__}); run prepare again."
-        ) from err
-    default = Fields()
-    changed = {
-        name: value
-        for name, value in written.items()
-        if getattr(fields, name) == getattr(default, name)
-    }
-    return replace(fields, columns=None, **changed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -54,21 +54,26 @@ class DataSummary:
         task: The task kind; None where there are no labels.
         splits: One summary for each split.
         overlaps: For two splits, how many examples of the later have a text of the earlier.
+        prepared: What the report of the folder that `prepare` wrote found; empty for other data.
     """
 
     task: TaskKind | None
     splits: Sequence[SplitSummary]
     overlaps: Mapping[tuple[Split, Split], int]
+    prepared: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values without any text: facts, and for each split a dictionary."""
+        """Return plain values without any text: facts, and for each split a dictionary.
+
+        `prepared` is another, where the data is a folder that `prepare` wrote.
+        """
         facts: dict[str, Any] = {"task": self.task}
         for (earlier, later), count in self.overlaps.items():
             facts[f"{later} texts also in {earlier}"] = count
         for split in self.splits:
             values = {name: _plain(value) for name, value in vars(split).items() if name != "name"}
             facts[split.name] = {name: value for name, value in values.items() if value != {}}
-        return facts
+        return facts | ({"prepared": dict(self.prepared)} if self.prepared else {})
 
     def render(self, console: Console | None = None) -> None:
         """Print the summary as a table with a column for each split."""
@@ -84,6 +89,14 @@ class DataSummary:
                     style="yellow",
                     markup=False,
                 )
+        if self.prepared:
+            console.print(self._verdict(), markup=False, highlight=False, soft_wrap=True)
+
+    def _verdict(self) -> str:
+        """Return what `prepare` said of the data, in one line."""
+        told = self.prepared
+        missed = f" ({told['missed']})" if told["missed"] else ""
+        return f"prepared         {told['verdict']}{missed}: {told['report']}"
 
     def _table(self) -> Table:
         from rich.table import Table
@@ -119,12 +132,17 @@ class DataSummary:
         return lines
 
 
-def summarise(splits: Sequence[TokenizedSplit], label_set: LabelSet | None) -> DataSummary:
+def summarise(
+    splits: Sequence[TokenizedSplit],
+    label_set: LabelSet | None,
+    prepared: Mapping[str, Any] | None = None,
+) -> DataSummary:
     """Count the splits.
 
     Args:
         splits: In the order train, validation, test, predict.
         label_set: Names the targets; None where there are no labels.
+        prepared: What the report of the folder that `prepare` wrote found, if they are from one.
     """
     hashes = {split.name: np.unique(split.hashes) for split in splits}
     overlaps = {
@@ -135,6 +153,7 @@ def summarise(splits: Sequence[TokenizedSplit], label_set: LabelSet | None) -> D
         task=label_set.kind if label_set else None,
         splits=[_summarise_split(split, label_set, len(hashes[split.name])) for split in splits],
         overlaps=overlaps,
+        prepared=prepared or {},
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lightning_tune.data.sources import is_prepared
+from lightning_tune.data.prepared import is_prepared
 from lightning_tune.errors import ConfigError
 from lightning_tune.schema import Split
 

@@ -25,11 +25,20 @@ from lightning_tune.prepare.leaks import leak_counts
 from lightning_tune.prepare.limits import Check, Limit, check
 from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.recipe import shown
-from lightning_tune.prepare.report.figures import measure, quantiles, summary
+from lightning_tune.prepare.report.figures import (
+    Histogram,
+    lengths_histogram,
+    measure,
+    quantiles,
+    scores_histogram,
+)
 from lightning_tune.prepare.report.record import PrepareReport, SourceRecord
-from lightning_tune.prepare.rows import KEY, added, pairs_of
+from lightning_tune.prepare.rows import KEY, added, numbers, pairs_of
 from lightning_tune.prepare.splitting import class_gap
 from lightning_tune.prepare.truncation import TokenCounter, truncation
+
+Measured = Mapping[str, NDArray[np.integer[Any]]]
+"""Lengths of the texts of one column of the report, by unit."""
 
 
 def report_of(found: Found, job: Job) -> PrepareReport:
@@ -37,10 +46,11 @@ def report_of(found: Found, job: Job) -> PrepareReport:
     splits = found.splits
     read = sum(found.collected.noted.read)
     kept = sum(table.num_rows for table in splits.values())
-    counts = {"read": read, "kept": kept, "dropped": read - kept}
+    counts = {"read": read, "kept": kept, "dropped": read - kept, "for_train": found.pool}
     leaks = _leaks(found)
     gap = _gap(found, job)
     tokens = _tokens(found, job)
+    measured = _measured(found, tokens)
     settings = job.recipe.tokens
     longer = None if settings is None else truncation(tokens, settings)
     return PrepareReport(
@@ -50,7 +60,8 @@ def report_of(found: Found, job: Job) -> PrepareReport:
         steps=found.steps,
         sources=_sources(found, kept),
         classes=_classes(found),
-        lengths=_lengths(found, tokens),
+        lengths=_lengths(measured),
+        histograms=_histograms(measured, found),
         languages=_languages(found),
         truncation=longer,
         duplicates={**_shown(found.duplicates), "near": _near(found)},
@@ -85,15 +96,41 @@ def _tokens(found: Found, job: Job) -> dict[str, NDArray[np.int64]]:
     return {split: count(table) for split, table in found.splits.items()}
 
 
-def _lengths(
-    found: Found, tokens: Mapping[str, NDArray[np.int64]]
-) -> dict[str, dict[str, dict[str, int]]]:
-    lengths = {"before": summary(found.collected.noted.measured)}
+def _measured(found: Found, tokens: Mapping[str, NDArray[np.int64]]) -> dict[str, Measured]:
+    """Return what is long in each text, before and by split."""
+    parts = found.collected.noted.measured
+    before: Measured = {
+        name: np.concatenate([each[name] for each in parts] or [np.zeros(0, np.int32)])
+        for name in ("characters", "words")
+    }
+    measured = {"before": before}
     for split, table in found.splits.items():
-        lengths[split] = summary([measure(table)])
-        if split in tokens:
-            lengths[split]["tokens"] = quantiles(tokens[split])
-    return lengths
+        own = {"tokens": tokens[split]} if split in tokens else {}
+        measured[split] = {**measure(table), **own}
+    return measured
+
+
+def _lengths(measured: Mapping[str, Measured]) -> dict[str, dict[str, dict[str, int]]]:
+    return {
+        column: {unit: quantiles(values) for unit, values in of_unit.items()}
+        for column, of_unit in measured.items()
+    }
+
+
+def _histograms(measured: Mapping[str, Measured], found: Found) -> dict[str, Histogram]:
+    units = dict.fromkeys(unit for of_unit in measured.values() for unit in of_unit)
+    histograms: dict[str, Histogram] = {
+        unit: lengths_histogram(
+            {column: each[unit] for column, each in measured.items() if unit in each}
+        )
+        for unit in units
+    }
+    if found.labels is not None and found.labels.kind == "regression":
+        scores: dict[str, NDArray[np.float64]] = {
+            split: numbers(table, "label") for split, table in found.splits.items()
+        }
+        histograms["scores"] = scores_histogram(scores)
+    return histograms
 
 
 def _languages(found: Found) -> dict[str, int] | None:

@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 from lightning_tune import __version__
 from lightning_tune.prepare.pipeline import Found
 from lightning_tune.prepare.quality.review import write_review
+from lightning_tune.prepare.report.page import report_html
 from lightning_tune.prepare.report.record import SCHEMA, PrepareReport
 from lightning_tune.prepare.report.text import report_markdown
 from lightning_tune.prepare.rows import joined, ordered
+from lightning_tune.reports.page import write_page
 from lightning_tune.tables import digest
 from lightning_tune.tables.folders import appearing
 
@@ -45,6 +47,7 @@ def write_prepared(output: Path, found: Found, report: PrepareReport) -> None:
             _write_suspects(folder / SUSPECTS, found)
             _write_json(folder / "prepare.json", manifest(folder, found, report))
         _write_json(folder / "report.json", report.to_dict())
+        write_page(folder / "report.html", report_html(report, output.name))
         text = report_markdown(report, output.name)
         (folder / "report.md").write_text(text, encoding="utf-8")
 

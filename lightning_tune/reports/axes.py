@@ -27,6 +27,44 @@ class Scale:
         return ticks(self.low, self.high)
 
 
+@dataclass(frozen=True)
+class LogScale(Scale):
+    """Maps positive values so that equal ratios are equally far apart."""
+
+    def __call__(self, value: float) -> float:
+        """Return the position of a value, to a tenth of a pixel."""
+        share = math.log(value / self.low) / math.log(self.high / self.low)
+        return round(self.start + share * (self.end - self.start), 1)
+
+    @property
+    def ticks(self) -> list[float]:
+        """1, 2 and 5 times powers of ten inside the range."""
+        return log_steps(self.low, self.high)
+
+
+def log_steps(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 times the powers of ten between two positive bounds.
+
+    >>> log_steps(0.7, 12)
+    [1.0, 2.0, 5.0, 10.0]
+    """
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = [float(f"{factor}e{power}") for power in powers for factor in (1, 2, 5)]
+    return [step for step in steps if low * (1 - 1e-9) <= step <= high * (1 + 1e-9)]
+
+
+def log_span(values: Iterable[float]) -> tuple[float, float]:
+    """Return the closest of 1, 2 and 5 times powers of ten that lie around positive values.
+
+    >>> log_span([1.3, 40.0]), log_span([2.0])
+    ((1.0, 50.0), (1.0, 5.0))
+    """
+    found = list(values)
+    steps = log_steps(min(found) / 10, max(found) * 10)
+    low = max(step for step in steps if step < min(found))
+    return low, min(step for step in steps if step > max(found))
+
+
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about `count` round values between two bounds, both included where they are round.
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from lightning_tune.reports.axes import Scale, span, tick_text
+from lightning_tune.reports.axes import LogScale, Scale, span, tick_text
 from lightning_tune.reports.markup import Markup, element, join
 from lightning_tune.reports.records import Point
 
@@ -47,6 +47,7 @@ class Frame:
         y: Range of the y axis; around the data where None.
         x_label: Stands below the axis.
         y_label: Stands above the axis.
+        logarithmic: Whether equal ratios are equally far apart on the x axis.
     """
 
     title: str
@@ -56,6 +57,7 @@ class Frame:
     y: tuple[float, float] | None = None
     x_label: str = ""
     y_label: str = ""
+    logarithmic: bool = False
 
 
 def line_chart(lines: Sequence[Line], frame: Frame) -> Markup:
@@ -86,7 +88,8 @@ def _scales(points: Sequence[Point], frame: Frame) -> tuple[Scale, Scale]:
     bottom, top = frame.y or span([y for _, y in points])
     floor = frame.height - (38 if frame.x_label else 24)
     ceiling = 20 if frame.y_label else 8
-    return Scale(first, last, 44, frame.width - 10), Scale(bottom, top, floor, ceiling)
+    across = LogScale if frame.logarithmic else Scale
+    return across(first, last, 44, frame.width - 10), Scale(bottom, top, floor, ceiling)
 
 
 def _svg(frame: Frame, x_scale: Scale, y_scale: Scale, body: Markup) -> Markup:
@@ -101,6 +104,7 @@ def _svg(frame: Frame, x_scale: Scale, y_scale: Scale, body: Markup) -> Markup:
         role="img",
         aria_label=frame.title,
         data_plot=" ".join(f"{value:.9g}" for value in (*ends, *box)),
+        data_log="" if frame.logarithmic else None,
     )
 
 

@@ -72,6 +72,44 @@ def bar(share: float, shown: str) -> Markup:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A part of a bar: its size in [0, 1] of the whole, its colour (None: grey) and what it is."""
+
+    share: float
+    color: int | None
+    tip: str
+
+
+def stacked(parts: Sequence[Part]) -> Markup:
+    """A bar of several parts, side by side, that fills its column."""
+    pieces = [
+        element(
+            "i",
+            class_="grey" if part.color is None else f"c{part.color % 8}",
+            style=f"width:{100 * min(1.0, part.share):.2f}%",
+            data_tip=part.tip,
+        )
+        for part in parts
+        if part.share > 0
+    ]
+    return element("span", pieces, class_="stacked")
+
+
+def verdict_chip(verdict: str) -> Markup:
+    """PASS, WARN or FAIL, in its colour."""
+    return element("span", verdict, class_=f"chip {verdict_kind(verdict)}")
+
+
+def verdict_kind(verdict: str) -> str:
+    """Return the class of the style sheet that colours a verdict.
+
+    >>> verdict_kind("WARN"), verdict_kind("else")
+    ('warn', 'both')
+    """
+    return verdict.lower() if verdict in ("PASS", "WARN", "FAIL") else "both"
+
+
+@dataclass(frozen=True)
 class Axis:
     """The axis that several values share, in a column of a table."""
 

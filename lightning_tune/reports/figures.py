@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_tune.reports.axes import log_span, log_steps, tick_text
 from lightning_tune.reports.curves import by_quantity
 from lightning_tune.reports.display import metric_title, number, printable
 from lightning_tune.reports.records import Evaluation, Point
@@ -139,12 +140,14 @@ def scatter_figure(points: Sequence[Point]) -> Figure:
 
 
 def dots_figure(points: Mapping[str, Point], *, x_label: str, y_label: str) -> Figure:
-    """Draw named points, each in its colour."""
+    """Draw named points, each in its colour, x by ratios."""
     figure, axes = _figure(6.4, 4.4)
+    bounds = log_span(x for x, _ in points.values())
     for index, (name, point) in enumerate(points.items()):
         axes.scatter(*point, s=42, color=COLORS[index % len(COLORS)], label=_plain(name))
-    axes.set(xlabel=x_label, ylabel=y_label)
-    axes.set_xlim(left=0)
+    axes.set(xlabel=x_label, ylabel=y_label, xscale="log", xlim=bounds)
+    axes.set_xticks(log_steps(*bounds), [tick_text(step) for step in log_steps(*bounds)])
+    axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)
     return figure
 

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning_tune.errors import StoppedError
 
@@ -33,12 +33,16 @@ class SignalWatch:
         patient: Whether a signal waits for the end of the step.
     """
 
+    _installed: ClassVar[list[SignalWatch]] = []
+
     def __init__(self) -> None:
         self.received = 0
         self.patient = False
         self._before: dict[int, Any] = {}
         self._wakeup_before = -1
         self._pipe: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+        self._ends: list[threading.Timer] = []
 
     def install(self, *more: int) -> None:
         """Take the place of the handlers that are there; only the main thread may have any.
@@ -53,17 +57,32 @@ class SignalWatch:
         self._pipe = os.pipe()
         os.set_blocking(self._pipe[1], False)
         self._wakeup_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=(self._pipe[0],), daemon=True).start()
+        told = self._pipe[0], frozenset(self._before)
+        self._thread = threading.Thread(target=self._watch, args=told, daemon=True)
+        self._thread.start()
+        self._installed.append(self)
 
     def restore(self) -> None:
-        """Bring back the handlers that were there."""
-        if self._pipe is None:
+        """Bring back the handlers that were there.
+
+        An end that is on its way stays, as long as a watch around this one waits for it: what
+        comes next, the way out, may hang as well.
+        """
+        if self._pipe is None or self._thread is None:
             return
         for signum, handler in self._before.items():
             signal.signal(signum, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._wakeup_before)
-        os.close(self._pipe[1])  # which ends the thread
+        os.close(self._pipe[1])  # which ends the thread, when it has read what came
+        self._thread.join(1.0)
         self._before, self._pipe = {}, None
+        self._installed.remove(self)
+        if self._installed:
+            self._installed[-1]._ends += self._ends
+        else:
+            for end in self._ends:
+                end.cancel()
+        self._ends = []
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
         name = signal.Signals(signum).name
@@ -74,14 +93,17 @@ class SignalWatch:
             told = f"{name}: saving after this step, then stopping; once more to stop at once\n"
             os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"\n{told}".encode())
 
-    def _watch(self, pipe: int) -> None:
+    def _watch(self, pipe: int, watched: frozenset[int]) -> None:
+        """Read signals until the pipe is closed, those too that came just before."""
         seen = 0
         while signums := os.read(pipe, 1):
-            if signums[0] not in self._before:
+            if signums[0] not in watched:
                 continue
             seen += 1
-            if not self.patient or seen > 1:
+            is_noted = self.patient or self.received  # the main thread may be past the step by now
+            if seen > 1 or not is_noted:
                 end = threading.Timer(_SECONDS_TO_END, os._exit, (128 + signums[0],))
                 end.daemon = True
+                self._ends.append(end)
                 end.start()
         os.close(pipe)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lightning_tune.cli import main
+from lightning_tune.training.objectives import Distillation
 from lightning_tune_export import bundle as writing
 from lightning_tune_export.recipe import find_recipe, shipped_recipes
 
@@ -178,6 +179,28 @@ def test_a_signal_leaves_nothing(best, work, monkeypatch):
     monkeypatch.setattr(writing, "write_sums", stopped)
     assert main(["export", f"--checkpoint={best}", "--output=out", *QUICK]) == 143
     assert left(work) == []
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_the_pruned_model_learns_ends_the_command(
+    signum, code, best, work, capsys, monkeypatch
+):
+    heard = []
+
+    def stopped(*args):
+        heard.append(signum)
+        os.kill(os.getpid(), signum)
+        raise AssertionError("the signal was not heard")
+
+    monkeypatch.setattr(Distillation, "__call__", stopped)
+    words = ["--recipe=pruned-int8", "--recipe.prune.texts=24", "--recipe.prune.width_step=4"]
+    words += ["--recipe.resamples=100", "--track=false", "--output=out"]
+    before = signal.getsignal(signum)
+    assert main(["export", f"--checkpoint={best}", *words]) == code
+    assert heard == [signum]
+    assert f"{signum.name} came; no output was written" in capsys.readouterr().err
+    assert left(work) == []
+    assert signal.getsignal(signum) == before
 
 
 def test_a_limit_on_the_size_of_files_leaves_nothing(best, work, capsys):

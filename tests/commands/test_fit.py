@@ -476,3 +476,38 @@ def test_fp16_on_a_cpu_is_one_line(work, fit_args, capsys, monkeypatch, precisio
         "bf16-mixed or 32-true, or leave it out: what suits the machine is chosen.\n"
     )
     assert not (work / "runs").exists()
+
+
+PREPARED = {
+    "multilabel": ("text,label", "--label_separator=|", ("good|old", "bad", "good", "bad|old")),
+    "regression": ("text,label", "--task=regression", ("1", "2", "3", "4")),
+    "binary": ("text,more,label", "--text_pair=more", ("good", "bad")),
+}
+
+
+@pytest.mark.parametrize("kind", PREPARED)
+def test_a_prepared_folder_trains_as_it_is(work, fit_args, capsys, kind):
+    header, option, labels = PREPARED[kind]
+    pair = "another side," if "more" in header else ""
+    rows = [
+        f"the film {row} is {WORDS['good'][row % 4]} {row * 37 % 101},{pair}"
+        f"{labels[row % len(labels)]}"
+        for row in range(90)
+    ]
+    (work / "raw.csv").write_text("\n".join([header, *rows, rows[0]]) + "\n")
+    shares = ["--recipe.split.test_share=0", "--recipe.near=null"]
+    words = ["--input=raw.csv", "--output=prepared", option, *shares]
+    assert main(["prepare", *words]) == 0
+    told = json.loads((work / "prepared" / "report.json").read_text())
+    flags = [word for word in fit_args if not word.startswith("--data.train")]
+    assert main([*flags, "--data.train=prepared", "--trainer.max_epochs=1"]) == 0
+    assert f"prepared         {told['verdict']}" in capsys.readouterr().out
+    run = the_run(work)
+    stored = read_checkpoint(run / "checkpoints" / "best.ckpt")[PACKAGE_KEY]
+    assert stored["labels"]["kind"] == kind == told["task"]
+    reported = json.loads((run / "report.json").read_text())
+    assert reported["rows"] == told["rows"]["val"]
+    found = reported["data_summary"]["prepared"]
+    assert (found["rows"], found["duplicates"]["exact_text"]) == (told["rows"], 1)
+    assert "| prepared\\.report | prepared/report\\.html |" in (run / "report.md").read_text()
+    assert "How it was prepared" in (run / "report.html").read_text()

@@ -79,6 +79,7 @@ def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
     assert left(Path("data/tickets")) == [
         "dropped.parquet",
         "prepare.json",
+        "report.html",
         "report.json",
         "report.md",
         "test.parquet",
@@ -90,6 +91,7 @@ def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
         "read": 124,
         "kept": 120,
         "dropped": 4,
+        "for_train": 123,
         "train": 0,
         "val": 0,
         "test": 0,
@@ -208,7 +210,7 @@ def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(cap
     assert line.startswith(
         "error: the data misses a limit: dropped is 0.142857, its limit 0.1, duplicates"
     )
-    assert left(Path("out")) == ["dropped.parquet", "report.json", "report.md"]
+    assert left(Path("out")) == ["dropped.parquet", "report.html", "report.json", "report.md"]
     told = report("out")
     assert told["verdict"] == "FAIL"
     assert {one["name"]: one["verdict"] for one in told["checks"]}["dropped"] == "FAIL"

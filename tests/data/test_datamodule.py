@@ -134,6 +134,54 @@ def test_a_prepared_folder_brings_its_splits_and_columns(make, tmp_path):
     assert found == [rows_of(30, seed)[0][0] for seed in range(3)]
 
 
+def write_prepared(folder, labels, task, splits=("train",)):
+    for seed, split in enumerate(splits):
+        texts = [text for text, _ in rows_of(len(labels), seed)]
+        write_rows(folder / f"{split}.parquet", {"text": texts, "label": labels})
+    stated = {"fields": {"text": "text", "label": "label"}, "task": task}
+    (folder / "prepare.json").write_text(json.dumps(stated))
+    checks = [{"name": "leaks", "verdict": "WARN"}]
+    told = {"verdict": "WARN", "checks": checks, "rows": {"read": 40, "kept": len(labels)}}
+    (folder / "report.json").write_text(json.dumps(told))
+    return str(folder)
+
+
+def test_a_prepared_folder_states_its_task(make, tmp_path):
+    whole = [float(at % 4) for at in range(40)]
+    dm = make(write_prepared(tmp_path, whole, "regression"))
+    dm.setup("fit")  # without a validation split one is held out
+    assert dm.label_set == LabelSet("regression")
+    assert len(dm.val_data) == 4
+    names = [("1.5", "2")[at % 2] for at in range(40)]
+    assert make(write_prepared(tmp_path, names, "binary")).label_set.kind == "binary"
+    assert make(str(tmp_path), task="regression").label_set.kind == "regression"
+
+
+def test_prepared_rows_of_which_no_label_holds_are_read(make, tmp_path):
+    labels = [[["a"], ["a", "b"], []][at % 3] for at in range(30)]
+    folder = write_prepared(tmp_path, labels, "multilabel", ("train", "val"))
+    dm = make(folder)
+    dm.setup("fit")
+    assert dm.label_set == LabelSet("multilabel", ("a", "b"))
+    assert dm.val_data[2]["target"] == [0, 0]
+    assert dm.test_data is None
+
+
+def test_the_summary_tells_what_prepare_found_whichever_split_is_open(make, tmp_path):
+    labels = ["yes", "no"] * 15
+    folder = write_prepared(tmp_path, labels, "binary", ("train", "test"))
+    dm = make(folder, labels=LabelSet("binary", ("no", "yes")).to_dict())
+    dm.setup("test")
+    told = dm.summary().to_dict()["prepared"]
+    assert told == {
+        "report": f"{folder}/report.json",
+        "verdict": "WARN",
+        "missed": "leaks",
+        "rows": {"read": 40, "kept": 30},
+    }
+    assert list(dm.summary().to_dict())[-1] == "prepared"
+
+
 @pytest.mark.parametrize(
     ("stage", "split"),
     [("fit", "train"), ("validate", "val"), ("test", "test"), ("predict", "predict")],

@@ -101,3 +101,13 @@ def test_many_labels_are_summed_up_and_markup_in_names_is_shown(make_store):
     assert "label [red]00" in text
     assert "and 4 more labels" in text
     assert "also stand" not in text
+
+
+def test_what_prepare_said_is_a_line_of_its_own(two_splits):
+    told = {"verdict": "WARN", "missed": "leaks, dropped", "report": "data/[b]x/report.html"}
+    shown = printed(summarise(two_splits, BINARY, told))
+    assert "prepared         WARN (leaks, dropped): data/[b]x/report.html" in shown
+    assert "prepared" not in printed(summarise(two_splits, BINARY))
+    passed = printed(summarise(two_splits, BINARY, {**told, "verdict": "PASS", "missed": ""}))
+    assert "PASS: data/" in passed
+    assert "prepared" not in summarise(two_splits, BINARY).to_dict()

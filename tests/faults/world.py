@@ -120,6 +120,7 @@ class World:
             memory: Bytes of address space that it may take.
         """
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / "ranks.json").unlink(missing_ok=True)  # of a run before
         if cold:
             with (folder / "out.txt").open("a") as out, (folder / "err.txt").open("a") as err:
                 made = subprocess.Popen(
@@ -136,12 +137,15 @@ class World:
         if leader == 0:
             resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
             _lead(folder, words, self.ranks)
-        return Run(folder, leader)
+        made = Run(folder, leader)
+        made.wait_for((folder / "ranks.json").is_file)  # a signal before would reach some ranks
+        return made
 
 
 def _lead(folder: Path, words: Sequence[str], ranks: int) -> None:
     """Fork the ranks into a group of their own; exit with the largest of their codes."""
     os.setsid()
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))  # until they are set
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, signal.SIG_IGN)
     port = _free_port()
@@ -151,6 +155,7 @@ def _lead(folder: Path, words: Sequence[str], ranks: int) -> None:
         if child == 0:
             for signum in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(signum, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT))
             os.chdir(folder)
             if ranks > 1:
                 place = {"LOCAL_RANK": rank, "NODE_RANK": 0, "MASTER_PORT": port}
@@ -158,7 +163,9 @@ def _lead(folder: Path, words: Sequence[str], ranks: int) -> None:
                 os.environ["MASTER_ADDR"] = "127.0.0.1"
             os._exit(_run(words))
         children.append(child)
-    (folder / "ranks.json").write_text(json.dumps(children))
+    written = folder / "ranks.tmp"
+    written.write_text(json.dumps(children))
+    written.replace(folder / "ranks.json")
     codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     os._exit(max(128 - code if code < 0 else code for code in codes))
 

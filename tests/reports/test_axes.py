@@ -1,6 +1,6 @@
 import pytest
 
-from lightning_tune.reports.axes import Scale, span, tick_text, ticks
+from lightning_tune.reports.axes import LogScale, Scale, log_span, span, tick_text, ticks
 
 
 def test_a_scale_maps_its_ends_to_its_pixels():
@@ -31,3 +31,19 @@ def test_a_span_holds_its_values_and_has_a_width(values):
 def test_ticks_of_small_rates_are_short():
     assert tick_text(2.5e-5) == "2.5e-5"
     assert tick_text(-1e-10) == "-1e-10"
+
+
+def test_on_a_logarithmic_scale_equal_ratios_are_equally_far_apart():
+    scale = LogScale(1.0, 100.0, 0, 200)
+    assert [scale(value) for value in (1.0, 10.0, 100.0)] == [0.0, 100.0, 200.0]
+    assert scale(4.0) - scale(2.0) == pytest.approx(scale(40.0) - scale(20.0), abs=0.11)
+    assert scale.ticks == [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
+
+
+@pytest.mark.parametrize("values", [[1.0], [0.98, 61.3], [1e-4, 2e-4], [5.0, 500.0]])
+def test_a_logarithmic_span_leaves_room_on_both_sides(values):
+    low, high = log_span(values)
+    assert 0 < low < min(values)
+    assert high > max(values)
+    assert high / max(values) <= 2.5
+    assert min(values) / low <= 2.5

@@ -1,6 +1,8 @@
 import re
 from xml.etree import ElementTree
 
+import pytest
+
 from lightning_tune.reports.charts import Frame, Line, line_chart, scatter_chart
 
 
@@ -63,3 +65,12 @@ def test_both_axes_of_a_scatter_share_one_range():
     assert high_x >= 5.2
     assert len(list(svg.iter("circle"))) == 2
     assert re.search('class="ideal"', chart)
+
+
+def test_a_logarithmic_axis_puts_ratios_side_by_side_and_says_so():
+    lines = [Line(name, [(value, 0.5)]) for name, value in (("a", 2.0), ("b", 8.0), ("c", 32.0))]
+    svg = ElementTree.fromstring(line_chart(lines, Frame("x", x=(1.0, 64.0), logarithmic=True)))
+    first, second, third = (float(dot.get("cx")) for dot in svg.iter("circle"))
+    assert third - second == pytest.approx(second - first, abs=0.11)
+    assert svg.get("data-log") is not None
+    assert ElementTree.fromstring(line_chart(lines, Frame("x"))).get("data-log") is None

@@ -1,6 +1,16 @@
 import pytest
 
-from lightning_tune.reports.elements import Axis, Cell, Column, bar, facts, table
+from lightning_tune.reports.elements import (
+    Axis,
+    Cell,
+    Column,
+    Part,
+    bar,
+    facts,
+    stacked,
+    table,
+    verdict_chip,
+)
 
 
 @pytest.mark.parametrize(("share", "width"), [(0.5, "50.0%"), (-1.0, "0.0%"), (7.0, "100.0%")])
@@ -28,3 +38,18 @@ def test_cells_sort_by_their_values_and_show_their_texts():
 
 def test_facts_escape_names_and_values():
     assert "<dt>&lt;a&gt;</dt><dd>&lt;b&gt;</dd>" in facts({"<a>": "<b>"})
+
+
+def test_parts_of_a_bar_are_as_wide_as_their_shares_and_empty_ones_are_left_out():
+    shown = stacked([Part(0.25, 1, "a <b>"), Part(0.0, 2, "nothing"), Part(0.5, None, "rest")])
+    assert 'class="c1" style="width:25.00%" data-tip="a &lt;b&gt;"' in shown
+    assert 'class="grey" style="width:50.00%"' in shown
+    assert "nothing" not in shown
+
+
+@pytest.mark.parametrize(
+    ("verdict", "kind"), [("PASS", "pass"), ("FAIL", "fail"), ('<a class="', "both")]
+)
+def test_a_verdict_has_its_colour_and_no_other_word_has_one(verdict, kind):
+    assert verdict_chip(verdict).startswith(f'<span class="chip {kind}">')
+    assert "<a" not in verdict_chip(verdict)

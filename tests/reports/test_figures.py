@@ -7,6 +7,7 @@ import pytest
 from lightning_tune.reports.figures import (
     confusion_figure,
     curves_figure,
+    dots_figure,
     figures_of,
     precision_recall_figure,
     scatter_figure,
@@ -85,3 +86,12 @@ def test_a_record_has_the_figures_of_its_task_kind(make, kind, names):
     figures = figures_of(make(kind))
     assert list(figures) == names
     assert all(to_bytes(figure).startswith(b"\x89PNG") for figure in figures.values())
+
+
+def test_dots_of_all_speeds_can_be_told_apart():
+    figure = dots_figure({"slow": (40.0, 0.9), "fast": (1.3, 0.89)}, x_label="ms", y_label="y")
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    assert axes.get_xlim() == (1.0, 50.0)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "5", "10", "20", "50"]
+    assert to_bytes(figure).startswith(b"\x89PNG")

@@ -83,3 +83,16 @@ def test_mistakes_beyond_the_first_ten_are_folded(make):
 def test_the_page_is_written_whole(tmp_path, full):
     write_html(tmp_path / "deep" / "report.html", full("binary"))
     assert (tmp_path / "deep" / "report.html").read_text().endswith("</html>")
+
+
+def test_what_prepare_found_is_a_list_below_the_table_of_the_splits(full, hostile):
+    record = full("binary")
+    found = {"verdict": "WARN", "missed": f"leaks {hostile}", "rows": {"read": 5}}
+    record.data_summary["prepared"] = found
+    content = report_html(record)
+    _read(content)
+    assert '<span class="chip warn">WARN</span> leaks &lt;script&gt;' in content
+    assert "<dt>rows.read</dt><dd>5</dd>" in content
+    assert '<th class="num">prepared</th>' not in content
+    record.data_summary["prepared"] = {"verdict": hostile}
+    _read(report_html(record))

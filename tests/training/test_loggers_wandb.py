@@ -311,3 +311,22 @@ def test_rows_beyond_what_wandb_keeps_are_left_out_and_counted(monkeypatch, capl
     monkeypatch.setattr(wandb.Table, "MAX_ARTIFACT_ROWS", 2)
     assert table({"row": [0, 1, 2]}).data == [[0], [1]]
     assert "2 of the 3 predictions" in caplog.text
+
+
+def test_what_prepare_found_is_in_the_summary_and_no_text_of_its_report(
+    work, tiny_fit, recorded_in
+):
+    words = ["--input=train.csv", "--val=val.csv", "--output=prepared", "--recipe.near=null"]
+    assert main(["prepare", *words]) == 0
+    told = json.loads((work / "prepared" / "report.json").read_text())
+    flags = [word for word in tiny_fit if not word.startswith(("--data.train", "--data.val"))]
+    once = ["--data.train=prepared", "--trainer.max_epochs=1", "-c", "wandb"]
+    assert main([*flags, *once]) == 0
+    (recorded,) = recorded_in(work)
+    found = recorded.summary["data"]["prepared"]
+    assert found["verdict"] == told["verdict"]
+    assert found["rows"] == told["rows"]
+    assert found["duplicates"]["exact_text"] == told["duplicates"]["exact_text"]
+    assert found["report"] == "prepared/report.html"
+    numbers = {key: value for key, value in found.items() if isinstance(value, dict)}
+    assert set(numbers) == {"rows", "duplicates", "leaks", "privacy", "split"}

@@ -90,6 +90,51 @@ library.pthread_mutex_lock(mutex)  # waits for ever, outside Python, as a collec
 """
 
 
+RESTORED = """
+import os, signal, sys, time
+from lightning_tune.training import signals
+signals._SECONDS_TO_END = 0.3
+read = os.read
+signals.os.read = lambda *args: (read(*args), time.sleep(0.2))[0]  # the thread comes late
+around = signals.SignalWatch()
+if sys.argv[1] == "command":
+    around.install()
+watch = signals.SignalWatch()
+watch.install()
+try:
+    signal.raise_signal(signal.SIGTERM)
+except signals.StoppedError:
+    watch.restore()
+time.sleep(2)  # a way out that hangs, in a command; in a notebook the next cell
+"""
+
+
+@pytest.mark.parametrize(("inside", "code"), [("command", 143), ("notebook", 0)])
+def test_a_way_out_that_hangs_ends_with_the_command_alone(inside, code):
+    words = [sys.executable, "-c", RESTORED, inside]
+    assert subprocess.run(words, timeout=40, check=False).returncode == code
+
+
+NOTED = """
+import os, signal, time
+from lightning_tune.training import signals
+signals._SECONDS_TO_END = 0.3
+read = os.read
+signals.os.read = lambda *args: (read(*args), time.sleep(0.5))[0]  # the thread comes late
+watch = signals.SignalWatch()
+watch.install()
+watch.patient = True
+signal.raise_signal(signal.SIGTERM)
+watch.patient = False  # the step is over, and the run on its way out
+time.sleep(2)
+"""
+
+
+def test_a_signal_that_was_noted_is_not_obeyed_later():
+    words = [sys.executable, "-c", NOTED]
+    assert subprocess.run(words, timeout=40, check=False).returncode == 0
+
+
 def test_a_process_that_waits_outside_python_ends_too():
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lightning_tune.reports.axes import span
+from lightning_tune.reports.axes import log_span, span
 from lightning_tune.reports.charts import Frame, Line, line_chart
 from lightning_tune.reports.display import metric_title, number
 from lightning_tune.reports.elements import figure, key, section
@@ -17,12 +17,16 @@ def frontier(report: ExportReport) -> Markup | None:
     if not dots:
         return None
     lines = [Line(name, [point], color) for color, (name, point) in enumerate(dots.items())]
-    x = span([0.0, *(point[0] for point in dots.values())])
+    x = log_span(point[0] for point in dots.values())
     y = span([point[1] for point in dots.values()])
     metric = metric_title(report.comparison.metric)
     shape = next(iter(report.winning.timings))
     frame = Frame(
-        f"{metric} on validation against time", 720, 360, x, y, f"ms, {shape}", f"{metric}, val"
+        f"{metric} on validation against time",
+        *(720, 360, x, y),
+        x_label=f"ms, {shape}, each step a ratio",
+        y_label=f"{metric}, val",
+        logarithmic=True,
     )
     legend = [
         key(color, name, f"{point[0]:.2f} ms, {number(point[1])}")

@@ -11,9 +11,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lightning_tune.prepare.limits import Check, Verdict, worst
+from lightning_tune.prepare.report.figures import Histogram
 from lightning_tune.schema import Split, TaskKind
 
 SCHEMA = 1
+
+KNOWN = frozenset(
+    {
+        *("schema", "verdict", "task", "labels", "rows", "steps", "sources", "classes", "lengths"),
+        *("histograms", "languages", "truncation", "duplicates", "leaks", "privacy", "split"),
+        *("checks", "recipe", "notes"),
+    }
+)
+"""Keys that the renderings have sections of their own for; any other is listed as it is."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,15 @@ class PrepareReport:
     Args:
         task: The task kind; None without labels.
         labels: Names of the classes.
-        rows: `read`, `kept`, `dropped`, and the rows of each split; edited copies are no rows.
+        rows: `read`, `kept`, `dropped`, `for_train` (shares of duplicates are of these), and the
+            rows of each split; edited copies are no rows.
         steps: What each step did, in order.
         sources: What came of each input.
         classes: Rows of each class `before` anything was done, and by split.
         lengths: Characters and words of a text, `before` and by split: p50, p95, max; tokens too
             where a tokenizer is named.
+        histograms: The same lengths by bin, and the scores of a regression, as
+            `figures.Histogram`.
         languages: Rows in each language; None: not looked at.
         truncation: `max_length`, longer `rows` by split, their `share`; None: not measured.
         duplicates: `exact_text`, `exact_raw`, `conflicting_texts`, `conflicting_rows`, `near` …
@@ -91,6 +104,7 @@ class PrepareReport:
     sources: Sequence[SourceRecord]
     classes: Mapping[str, Mapping[str, int]]
     lengths: Mapping[str, Mapping[str, Mapping[str, int]]]
+    histograms: Mapping[str, Histogram]
     languages: Mapping[str, int] | None
     truncation: Mapping[str, Any] | None
     duplicates: Mapping[str, int | None]
@@ -112,3 +126,11 @@ class PrepareReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as report.json holds them."""
         return {"schema": SCHEMA, "verdict": self.verdict, **asdict(self)}
+
+    def others(self) -> dict[str, Mapping[str, Any]]:
+        """Return the parts that no section of the renderings is for, those that hold something."""
+        return {
+            name: values
+            for name, values in self.to_dict().items()
+            if name not in KNOWN and isinstance(values, Mapping) and values
+        }

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_tune.prepare.report.record import PrepareReport
+from lightning_tune.prepare.report.words import plain
 from lightning_tune.reports.display import TASK_TITLES, flatten, label_text, printable, setting
 from lightning_tune.reports.markdown import escape, markdown_table
 
@@ -38,9 +39,7 @@ def report_markdown(report: PrepareReport, title: str) -> str:
         _facts("Leaks", report.leaks),
         _facts("Privacy", report.privacy or {}),
         _facts("Split", report.split),
-        _facts("Agreement", report.agreement or {}),
-        _facts("Suspects", report.suspects or {}),
-        _facts("Augmentation", report.augmentation or {}),
+        *(_facts(plain(name), values) for name, values in report.others().items()),
         markdown_table("Sources", ["Source", "For", "Read", "Kept", "Share"], _sources(report)),
         _facts("Recipe", report.recipe),
     ]
@@ -114,13 +113,16 @@ def _columns(values: Mapping[str, Any]) -> list[str]:
 
 def _classes(report: PrepareReport) -> list[list[str]]:
     names = sorted({name for counts in report.classes.values() for name in counts})
-    return [
+    more = len(names) - _CLASSES_SHOWN
+    told = [[f"and {more:,} more", *("" for _ in report.classes)]] if more > 0 else []
+    rows = [
         [
             escape(label_text(name)),
             *(f"{counts.get(name, 0):,}" for counts in report.classes.values()),
         ]
         for name in names[:_CLASSES_SHOWN]
     ]
+    return [*rows, *told]
 
 
 def _lengths(report: PrepareReport) -> list[list[str]]:

@@ -64,7 +64,8 @@
       ruler.setAttribute(key, value);
     }
     const head = document.createElement("b");
-    const at0 = x0 + ((nearest - left) / (right - left)) * (x1 - x0);
+    const share = (nearest - left) / (right - left);
+    const at0 = "log" in svg.dataset ? x0 * (x1 / x0) ** share : x0 + share * (x1 - x0);
     head.textContent = compact(x1 > 20 ? Math.round(at0) : at0);
     const rows = found.map(({ shape, value }) => {
       const row = document.createElement("div");

@@ -8,8 +8,17 @@ from typing import Any
 from lightning_tune.reports.charts import Frame, Line, line_chart
 from lightning_tune.reports.curves import by_quantity, is_noisy, smooth, thin
 from lightning_tune.reports.display import flatten, metric_title, number, printable, setting
-from lightning_tune.reports.elements import Cell, Column, facts, figure, key, section, table
-from lightning_tune.reports.markup import Markup, element
+from lightning_tune.reports.elements import (
+    Cell,
+    Column,
+    facts,
+    figure,
+    key,
+    section,
+    table,
+    verdict_chip,
+)
+from lightning_tune.reports.markup import Markup, element, join
 from lightning_tune.reports.records import Evaluation, Point
 from lightning_tune.reports.throughput import throughput_facts
 
@@ -51,15 +60,26 @@ def speed(evaluation: Evaluation) -> Markup | None:
 
 def data(evaluation: Evaluation) -> Markup | None:
     """The summary of the data: what splits have in common as a table, the rest as facts."""
-    summary = evaluation.data_summary
+    summary = dict(evaluation.data_summary)
     if not summary:
         return None
+    found = summary.pop("prepared", None)
     single = {key: value for key, value in summary.items() if not isinstance(value, Mapping)}
     nested = {key: value for key, value in summary.items() if isinstance(value, Mapping)}
     parts = [_side_by_side(nested)] if nested else []
     if single:
         parts.append(facts(single))
+    if isinstance(found, Mapping):
+        parts += [element("h3", "How it was prepared"), _prepared(found)]
     return section("data", "Data", *parts)
+
+
+def _prepared(found: Mapping[str, Any]) -> Markup:
+    """What `prepare` found when it made the splits; its own page has the rest."""
+    told = {key: value for key, value in flatten(found).items() if key not in ("verdict", "missed")}
+    missed = printable(str(found.get("missed") or ""), limit=200)
+    chip = verdict_chip(printable(str(found.get("verdict", "")), limit=20))
+    return join(element("p", chip, f" {missed}" if missed else None), facts(told))
 
 
 def _side_by_side(groups: Mapping[str, Mapping[str, Any]]) -> Markup:
