@@ -10,7 +10,7 @@ from typing import Any
 from lightning_tune.prepare.augment.preserving import Preserved
 from lightning_tune.prepare.limits import Check, check
 from lightning_tune.prepare.pipeline import Found, Job
-from lightning_tune.prepare.quality_step import LEAST
+from lightning_tune.prepare.quality_step import CLASSES, LEAST
 
 _CONFUSED = 10  # pairs of labels that are named
 
@@ -89,6 +89,12 @@ def label_notes(found: Found) -> list[str]:
     if looked.found is None:
         return [
             f"suspected labels were not looked for: train has fewer than {LEAST} different texts."
+        ]
+    sizes = looked.found.balance
+    if looked.suspects is None and sizes is not None:
+        return [
+            f"suspected labels were not looked for: train has {len(sizes.counts)} classes, and "
+            f"recipe.quality.mode=fast looks at up to {CLASSES}; use encoder, or run review."
         ]
     count = looked.counts["rows"]
     if count < looked.rows:

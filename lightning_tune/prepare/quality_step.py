@@ -8,7 +8,7 @@ dropped there would flatter the model, and `review --split test` looks at them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -37,6 +37,8 @@ STEP = "quality"
 WRONG = "the label is probably wrong"
 LEAST = 50
 """Different texts below which nothing is looked for: a model of so few tells nothing."""
+CLASSES = 100
+"""Classes above which fast mode does not look: its time and memory grow with their number."""
 _SHOWN = 10  # outliers that are named
 
 Fitting = Callable[[Sequence[str], bool], FitPredict]
@@ -191,10 +193,10 @@ def _assessed(part: pa.Table, settings: LookSettings, fitting: Fitting | None) -
     texts, wanted = single_texts(part), settings.assessing()
     if "label" not in part.column_names:
         return assess(texts, [0.0] * len(texts), settings=wanted)
-    labels = labels_of(part)
+    labels, names = labels_of(part), list(class_counts(part))
     answering = None
     if settings.mode == "encoder" and fitting is not None:
-        several = any(isinstance(label, tuple) for label in labels)
-        held = [label if isinstance(label, tuple) else (str(label),) for label in labels]
-        answering = fitting(sorted({name for row in held for name in row}), several)
+        answering = fitting(names, any(isinstance(label, tuple) for label in labels))
+    if settings.mode == "fast" and len(names) > CLASSES:
+        wanted = replace(wanted, suspects=None)
     return assess(texts, labels, settings=wanted, probabilities=answering)

@@ -24,6 +24,7 @@ from lightning_tune.prepare.label_report import (
 from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.quality.agreement import agreement
 from lightning_tune.prepare.quality.assessing import Assessment
+from lightning_tune.prepare.quality.balance import Balance
 from lightning_tune.prepare.quality.suspects import Suspects
 from lightning_tune.prepare.quality_step import Looked
 from lightning_tune.prepare.recipe import Recipe
@@ -82,6 +83,10 @@ def test_few_suspects_pass_and_all_rows_need_no_note(found):
 def test_what_was_not_looked_for_has_no_share(found):
     assert (suspects_of(found, JOB), copies_of(found), label_checks(found, JOB)) == (None, None, [])
     assert label_notes(found) == []
+    sizes = Balance({f"c{at}": 1 for at in range(101)}, 1.0, 1.0, ())
+    found.looked = replace(looked(), found=Assessment(sizes, None, []))
+    assert "found" not in suspects_of(found, JOB)
+    assert "train has 101 classes, and recipe.quality.mode=fast looks" in label_notes(found)[0]
     found.looked = Looked(pa.table({}), NOTHING, {"rows": 0}, 12)
     assert suspects_of(found, JOB) == {"mode": "fast", "rows": 0, "of": 12}
     assert label_checks(found, JOB) == []

@@ -86,6 +86,16 @@ def test_too_few_texts_are_not_looked_at(rows):
     assert (looked.found, looked.counts, looked.table.num_rows) == (None, {"rows": 0}, 148)
 
 
+def test_of_many_classes_fast_mode_finds_none(rows):
+    texts = [f"text {at} of this class {at % 101}" for at in range(202)]
+    many = rows(texts, [f"c{at % 101}" for at in range(202)])
+    looked = look(many, LookSettings())
+    assert (looked.suspects, looked.counts["rows"], looked.counts["rare_classes"]) == (
+        *(None, 202, 101),
+    )
+    assert look(many.slice(0, 100), LookSettings()).suspects is not None
+
+
 def test_scores_and_texts_without_labels_have_outliers_alone(train, rows):
     texts = [*train["text"].to_pylist(), "qzx vvv wqk jjj"]
     for labels in (None, [float(at) for at in range(121)]):

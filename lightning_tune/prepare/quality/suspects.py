@@ -23,6 +23,7 @@ from lightning_tune.prepare.quality.linear import Counted, fit_linear
 from lightning_tune.schema import Label
 
 Mode = Literal["fast", "encoder"]
+_LEAST_BELIEF = 1e-6  # the only row of a class is never believed, and models need some weight
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ def suspects(
         seed = settings.seed * 1000 + number
         folds = fold_of_each(texts, targets, folds=settings.folds, seed=seed)
         said.append(out_of_fold(Training(texts, targets, weights), answer, folds=folds))
-        weights = belief(said[-1], targets, several=several)
+        weights = np.maximum(belief(said[-1], targets, several=several), _LEAST_BELIEF)
     return judge(names, np.mean(said, axis=0), targets, several=several)
 
 

@@ -151,3 +151,10 @@ def test_encoder_mode_without_a_backbone_is_refused():
     texts, labels, _, _ = messages(20, 1)
     with pytest.raises(ConfigError, match="needs a backbone"):
         suspects(texts, labels, settings=QualitySettings("encoder"))
+
+
+def test_classes_of_a_single_row_are_answered_all_the_same():
+    texts = [f"text {at} of its own class" for at in range(60)]
+    found = suspects(texts, [f"c{at:02}" for at in range(60)], settings=QualitySettings(folds=3))
+    assert np.isfinite(found.probabilities).all()
+    assert len(found.suggestions) == 60
