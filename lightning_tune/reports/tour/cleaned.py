@@ -26,7 +26,7 @@ _DONE: Mapping[Fault, str] = {
     "phone": "[PHONE] in its place",
     "iban": "[IBAN] in its place",
     "card": "[CARD] in its place",
-    "flip": "called doubtful",
+    "flip": "called doubtful, for a person to review; train alone is looked at",
 }
 _NOT_LOOKED = "texts alone do not tell; `review` lists doubtful labels for a person"
 _MISSED_SHOWN = 5
@@ -103,7 +103,9 @@ def _verdict(prepared: Mapping[str, Any]) -> str:
         f"{one['fail'] if one['verdict'] == 'FAIL' else one['warn']:g}"
         for one in warned
     )
-    return f"The verdict of prepare: {prepared['verdict']}{f' ({said})' if said else ''}."
+    suspects = (prepared.get("suspects") or {}).get("found")
+    doubtful = "" if suspects is None else f" It calls {suspects:,} labels of train doubtful."
+    return f"The verdict of prepare: {prepared['verdict']}{f' ({said})' if said else ''}.{doubtful}"
 
 
 def _counted(step: Mapping[str, Any]) -> str:

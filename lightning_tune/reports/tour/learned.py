@@ -10,16 +10,15 @@ from lightning_tune.reports.records import Evaluation
 from lightning_tune.reports.sections import errors, overview, run
 
 _MISTAKES = 6
-_ALWAYS = ("loss", "learning rate", "lr")
 
 
 def training(evaluation: Evaluation) -> list[Markup]:
-    """The curves that tell whether a training went well, and its speed."""
-    shown = (*_ALWAYS, evaluation.main_metric.replace("_", " "))
+    """The curves of loss and main metric, and how fast the training was."""
+    shown = {"loss", evaluation.main_metric.replace("_", " ")}
     curves = {
         name: points
         for name, points in evaluation.curves.items()
-        if set(by_quantity({name: points})) & set(shown) or name.startswith("lr/")
+        if shown & by_quantity({name: points}).keys()
     }
     parts = [run.curves(replace(evaluation, curves=curves)), run.speed(evaluation)]
     return [part for part in parts if part]

@@ -119,7 +119,7 @@ def _stage(stage: Stage) -> Markup:
             "div",
             element("p", stage.does, class_="about"),
             element("pre", printable(stage.command, limit=1000), class_="command"),
-            element("p", stage.result),
+            element("p", printable(stage.result, limit=1000)),
             element("p", looks, class_="looks") if looks else None,
         ),
     )

@@ -42,8 +42,22 @@ def read_answers(path: Path) -> list[NewAnswer]:
 
 
 def read_suspects(folder: Path) -> frozenset[int] | None:
-    """Return the lines whose labels `prepare` called doubtful; None where it did not look."""
-    return None
+    """Return the lines whose labels `prepare` called doubtful; None where it did not look.
+
+    Its suspects.csv names a row SPLIT:NUMBER:KEY, by its number in that split, from 1.
+    """
+    import pyarrow.parquet as pq
+
+    looked = read_json(folder / "report.json").get("suspects")
+    if looked is None or looked.get("found") is None:
+        return None
+    sheet = folder / "suspects.csv"
+    if not sheet.is_file():
+        return frozenset()
+    lines = pq.read_table(folder / "train.parquet", columns=["line"])["line"].to_pylist()
+    with sheet.open(encoding="utf-8", newline="") as file:
+        numbers = [int(row["row"].split(":")[1]) for row in csv.DictReader(file)]
+    return frozenset(lines[number - 1] for number in numbers)
 
 
 def read_exported(path: Path) -> Exported:
