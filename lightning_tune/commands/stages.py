@@ -91,7 +91,8 @@ class Stages:
         if self._received:
             name = signal.Signals(self._received).name
             raise StoppedError(
-                self._received, f"{name} came {where}; what was finished lies beside {self._logs}."
+                self._received,
+                f"{name} came {where}; what was finished lies in {self._logs.parent}.",
             )
 
     def _follow(self, words: Sequence[str], log: Path, last: deque[str]) -> int:
