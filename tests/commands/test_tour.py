@@ -18,6 +18,7 @@ from lightning_tune.cli import main
 from lightning_tune.commands.tour import check_encoder
 from lightning_tune.errors import ConfigError
 
+pytestmark = pytest.mark.timeout(1500)  # five commands in processes of their own
 ROOT = Path(__file__).parents[2]
 TINY_EXPORT = (
     # A model that learnt nothing has no margins: what int8 may cost is not the question here.
@@ -53,7 +54,7 @@ def toured(tmp_path_factory, tiny_backbone) -> tuple[Path, str]:
         env=environment(folder),
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -175,12 +176,12 @@ def test_a_signal_ends_the_stage_and_the_tour(tmp_path, tiny_backbone, signum, c
         stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     log = tmp_path / "tour" / "logs" / "fit.txt"
-    for _ in range(600):
-        if log.exists() and "epoch 1" in log.read_text():
+    for _ in range(3000):
+        if process.poll() is not None or (log.exists() and "epoch 1" in log.read_text()):
             break
         time.sleep(0.1)
     process.send_signal(signum)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=120)
     assert process.returncode == code
     assert said.strip().splitlines()[-1].startswith(f"stopped: {signum.name} came in fit;")
     (checkpoint,) = tmp_path.glob("tour/runs/*/checkpoints/last.ckpt")  # which fit saves

@@ -28,7 +28,7 @@ _DONE: Mapping[Fault, str] = {
     "card": "[CARD] in its place",
     "flip": "called doubtful, for a person to review; train alone is looked at",
 }
-_NOT_LOOKED = "texts alone do not tell; `review` lists doubtful labels for a person"
+_NOT_LOOKED = "texts alone do not tell; the command review lists doubtful labels for a person"
 _MISSED_SHOWN = 5
 _HIDDEN = {"\n": "⏎", "\t": "⇥", "\u200b": "⟨zero width⟩", "\ufeff": "⟨byte order mark⟩"}
 
@@ -44,7 +44,7 @@ def faults(outcomes: Sequence[Outcome]) -> Markup:
     ]
     lead = (
         f"{faults_line(outcomes)}. They were put into the raw file at known lines, so each is "
-        "looked up in what `prepare` wrote: gone means that the row was dropped where it had to "
+        "looked up in what prepare wrote: gone means that the row was dropped where it had to "
         "go, and else that its text is letter by letter what it should be."
     )
     body = table(columns, [_fault(one) for one in outcomes], sortable=False)

@@ -63,7 +63,8 @@ def write_tour(path: Path, tour: Tour) -> None:
 
 def _header(tour: Tour, links: list[Markup]) -> Markup:
     rows, labels = tour.prepared["rows"], tour.prepared["labels"]
-    about = [f"{rows['read']:,} raw messages", f"{len(labels)} labels", "five commands"]
+    about = [f"{rows['read']:,} raw messages", f"{len(labels)} labels"]
+    about.append(f"five commands in {minutes(tour.seconds)}")
     return element(
         "header",
         element("p", "Tour of lightning_tune", class_="eyebrow"),
@@ -90,7 +91,6 @@ def _hero(tour: Tour) -> list[Markup]:
         stat("Planted faults gone", gone, f"of {of.split()[0]}"),
         stat(f"Bundle, {shape}", f"{taken.milliseconds[shape]:.2f} ms", shipped.speed_up(exported)),
         stat("Model file", size, cost),
-        stat("The whole tour", minutes(tour.seconds), "on this machine"),
     ]
 
 

@@ -75,6 +75,7 @@ def read_exported(path: Path) -> Exported:
         lost=found["lost"],
         lost_interval=_point(found["lost_interval"]),
         flipped=found["flipped"],
+        notes=report["notes"],
         provenance=report["provenance"],
     )
 

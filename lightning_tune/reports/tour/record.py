@@ -73,6 +73,7 @@ class Exported:
         lost: Points lost on test.
         lost_interval: 95 % interval of them.
         flipped: Share of the test rows that are answered in another way.
+        notes: What a reader has to know of the measurement.
         provenance: Versions, threads, date.
     """
 
@@ -85,6 +86,7 @@ class Exported:
     lost: float
     lost_interval: Point | None
     flipped: float
+    notes: Sequence[str] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -8,8 +8,9 @@ from lightning_tune.reports.axes import span
 from lightning_tune.reports.charts import Frame, Line, line_chart
 from lightning_tune.reports.display import label_text, metric_title, number, percent, printable
 from lightning_tune.reports.elements import Cell, Column, bar, figure, key, section, table
-from lightning_tune.reports.markup import Markup, breakable, element, join
+from lightning_tune.reports.markup import Markup, breakable, element
 from lightning_tune.reports.records import Point
+from lightning_tune.reports.sections.overview import notes
 from lightning_tune.reports.tour.record import REFERENCE, Candidate, Exported, NewAnswer
 from lightning_tune.reports.tour.words import lost_text
 
@@ -34,12 +35,13 @@ def bundle(exported: Exported) -> Markup:
     ]
     rows = [_row(one, exported.winner, slowest) for one in exported.candidates]
     lead = (
-        f"Timed in turn on this machine. {exported.winner} was taken: the fastest whose answers on "
-        "validation stay inside the budgets that the command states."
+        f"Timed in turn on this machine. {exported.winner} was taken: the fastest that keeps the "
+        "budgets of the command on validation; among those that are as fast within 5 %, the one "
+        "that changes the fewest answers."
     )
     return section(
         "bundle", "How small and fast", table(columns, rows), _cost(exported),
-        join(_frontier(exported) or Markup("")), lead=lead,
+        notes(list(exported.notes)), _frontier(exported), lead=lead,
     )  # fmt: skip
 
 

@@ -66,6 +66,7 @@ def exported() -> Exported:
         lost=10.0,
         lost_interval=(-5.0, 30.0),
         flipped=0.2,
+        notes=(f"other processes were busy {HOSTILE}",),
         provenance={"torch": "2.13.0", "threads": "2"},
     )
 

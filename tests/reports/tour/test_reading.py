@@ -51,6 +51,7 @@ def bundle(tmp_path):
         "comparison": found,
         "before": {**evaluation, "intervals": {}},
         "after": evaluation,
+        "notes": ["busy"],
         "provenance": {"torch": "2.13"},
     }
     (tmp_path / "report.json").write_text(json.dumps(report))
@@ -63,6 +64,7 @@ def test_an_export_is_told_by_its_winner_and_its_baselines(bundle):
     assert exported.winning.value == 0.7
     assert [one.is_baseline for one in exported.candidates] == [True, False]
     assert exported.shapes == ["1 x 24", "16 x 64"]
+    assert exported.notes == ["busy"]
     assert exported.before == (0.9, None)
     assert exported.after == (0.9, (0.8, 0.95))
 
