@@ -35,7 +35,7 @@ BUDGETS = "--recipe.budgets.points 2 --recipe.budgets.flips 0.05"
 """What int8 may cost here: of 360 test rows one is 0.28 points, and half a point would be luck."""
 _DOES = {
     "prepare": "cleans, redacts and splits the raw messages, and drops what stands there twice",
-    "fit": "fine-tunes MiniLM-L6, 22.7 million parameters, on what is left",
+    "fit": "fine-tunes an encoder on what is left, by the recipe of quickstart",
     "test": "measures the best epoch on test messages that no stage before has used",
     "export": "makes an int8 ONNX bundle of it, compares it with PyTorch, and checks its budgets",
     "score": "labels new messages with the bundle alone",

@@ -101,9 +101,9 @@ def test_the_figures_are_those_of_the_stages_own_records(toured):
 
 def test_prepare_finds_what_was_planted(toured):
     folder, printed = toured
-    gone, planted = map(int, re.findall(r"(\d+) of (\d+) planted faults are gone", printed)[0])
-    assert planted >= 420
-    assert gone >= 0.99 * planted
+    found, planted = map(int, re.findall(r"(\d+) of (\d+) planted faults found", printed)[0])
+    assert planted == 420  # 460 without the 40 changed labels
+    assert found >= 415
     train = pq.read_table(folder / "tour" / "data" / "train.parquet")["text"].to_pylist()
     assert not [text for text in train if "@example." in text or "7946 0" in text]
 

@@ -34,17 +34,17 @@ _HIDDEN = {"\n": "⏎", "\t": "⇥", "\u200b": "⟨zero width⟩", "\ufeff": "�
 
 
 def faults(outcomes: Sequence[Outcome]) -> Markup:
-    """Each planted fault: how many there were, and how many are gone."""
+    """Each planted fault: how many there were, and how many were found."""
     columns = [
         Column("What was planted"),
         Column("Rows", True),
-        Column("Gone", True),
+        Column("Found", True),
         Column("", True),
         Column("What became of them"),
     ]
     lead = (
         f"{faults_line(outcomes)}. They were put into the raw file at known lines, so each is "
-        "looked up in what prepare wrote: gone means that the row was dropped where it had to "
+        "looked up in what prepare wrote: found means that the row was dropped where it had to "
         "go, and else that its text is letter by letter what it should be."
     )
     body = table(columns, [_fault(one) for one in outcomes], sortable=False)
@@ -53,13 +53,13 @@ def faults(outcomes: Sequence[Outcome]) -> Markup:
 
 def _fault(outcome: Outcome) -> list[Cell]:
     title = Cell(FAULT_TITLES[outcome.fault])
-    if outcome.mended is None:
+    if outcome.found is None:
         return [title, Cell(f"{outcome.planted:,}"), Cell("n/a"), Cell(""), Cell(_NOT_LOOKED)]
-    share = outcome.mended / outcome.planted
+    share = outcome.found / outcome.planted
     return [
         title,
         Cell(f"{outcome.planted:,}"),
-        Cell(f"{outcome.mended:,}", kind="strong"),
+        Cell(f"{outcome.found:,}", kind="strong"),
         Cell(bar(share, percent(share))),
         Cell([_DONE[outcome.fault], _missed(outcome)]),
     ]

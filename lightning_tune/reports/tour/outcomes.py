@@ -20,7 +20,7 @@ class Outcome:
     Args:
         fault: The kind.
         planted: How many there were.
-        mended: How many are gone: the row was dropped where it had to go, else its text is what it
+        found: How many were found: the row was dropped where it had to go, else its text is what it
             was before, with a placeholder in the place of what is private. None of changed labels
             where nobody looked for them.
         missed: Lines of those that are not.
@@ -28,7 +28,7 @@ class Outcome:
 
     fault: Fault
     planted: int
-    mended: int | None
+    found: int | None
     missed: tuple[int, ...] = ()
 
 
@@ -75,7 +75,7 @@ def _rows(path: Path, source: str, column: str) -> list[dict[str, Any]]:
 def outcomes(
     planted: Sequence[Planted], rows: PreparedRows, suspects: frozenset[int] | None = None
 ) -> list[Outcome]:
-    """Count what was mended, by fault.
+    """Count what was found, by fault.
 
     Args:
         planted: The faults.
@@ -84,7 +84,7 @@ def outcomes(
 
     >>> rows = PreparedRows({2: "a b"}, {3: "the text stands earlier"})
     >>> outcomes([Planted("duplicate", 3, 2), Planted("html", 2, clean="a c")], rows)[1]
-    Outcome(fault='html', planted=1, mended=0, missed=(2,))
+    Outcome(fault='html', planted=1, found=0, missed=(2,))
     """
     found = []
     for fault in FAULTS:
@@ -92,12 +92,12 @@ def outcomes(
         if fault == "flip" and mine and suspects is None:
             found.append(Outcome(fault, len(mine), None))
         elif mine:
-            missed = [one.line for one in mine if not _mended(one, rows, suspects or frozenset())]
+            missed = [one.line for one in mine if not _is_found(one, rows, suspects or frozenset())]
             found.append(Outcome(fault, len(mine), len(mine) - len(missed), tuple(missed)))
     return found
 
 
-def _mended(planted: Planted, rows: PreparedRows, suspects: frozenset[int]) -> bool:
+def _is_found(planted: Planted, rows: PreparedRows, suspects: frozenset[int]) -> bool:
     if planted.fault == "flip":
         return planted.line in suspects
     if planted.clean is not None:

@@ -11,7 +11,7 @@ from lightning_tune.reports.page import page, write_page
 from lightning_tune.reports.sections.overview import stat
 from lightning_tune.reports.tour import cleaned, learned, shipped
 from lightning_tune.reports.tour.record import Stage, Tour
-from lightning_tune.reports.tour.words import faults_line, lost_text
+from lightning_tune.reports.tour.words import faults_found, lost_text
 
 _LINKS = {
     "stages": "The five stages",
@@ -82,13 +82,13 @@ def _hero(tour: Tour) -> list[Markup]:
     interval = f"95 % interval {number(ends[0])} to {number(ends[1])}" if ends else ""
     taken, shape = exported.winning, exported.shapes[0]
     size = "" if taken.megabytes is None else f"{taken.megabytes:.1f} MB"
-    gone, _, of = faults_line(tour.outcomes).partition(" of ")
+    found, planted = faults_found(tour.outcomes)
     cost = f"{lost_text(exported.lost)} on test"
     return [
         stat(
             f"{metric_title(name)} on test", number(evaluation.metrics.get(name)), interval, "main"
         ),
-        stat("Planted faults gone", gone, f"of {of.split()[0]}"),
+        stat("Planted faults found", f"{found:,}", f"of {planted:,}"),
         stat(f"Bundle, {shape}", f"{taken.milliseconds[shape]:.2f} ms", shipped.speed_up(exported)),
         stat("Model file", size, cost),
     ]

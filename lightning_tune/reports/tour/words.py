@@ -31,14 +31,25 @@ FAULT_TITLES: Mapping[Fault, str] = {
 
 
 def faults_line(outcomes: Sequence[Outcome]) -> str:
-    """Say how many planted faults are gone, of those that were looked for.
+    """Say how many planted faults were found; changed labels apart, which only a person can mend.
 
     >>> faults_line([Outcome("html", 3, 2, (7,)), Outcome("flip", 5, None)])
-    '2 of 3 planted faults are gone'
+    '2 of 3 planted faults found'
+    >>> faults_line([Outcome("html", 3, 3), Outcome("flip", 5, 4, (7,))])
+    '3 of 3 planted faults found; 4 of 5 changed labels called doubtful'
     """
-    looked = [one for one in outcomes if one.mended is not None]
-    mended = sum(one.mended or 0 for one in looked)
-    return f"{mended:,} of {sum(one.planted for one in looked):,} planted faults are gone"
+    found, planted = faults_found(outcomes)
+    said = f"{found:,} of {planted:,} planted faults found"
+    flips = [one for one in outcomes if one.fault == "flip" and one.found is not None]
+    if flips:
+        said += f"; {flips[0].found:,} of {flips[0].planted:,} changed labels called doubtful"
+    return said
+
+
+def faults_found(outcomes: Sequence[Outcome]) -> tuple[int, int]:
+    """Return how many planted faults were found, and how many there were, without labels."""
+    texts = [one for one in outcomes if one.fault != "flip"]
+    return sum(one.found or 0 for one in texts), sum(one.planted for one in texts)
 
 
 def prepare_line(prepared: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:
