@@ -48,6 +48,7 @@ class Stages:
         self._console = console
         self._process: subprocess.Popen[str] | None = None
         self._received = 0
+        self._pending: deque[int] = deque()
 
     @contextmanager
     def passing_signals(self) -> Iterator[None]:
@@ -61,8 +62,13 @@ class Stages:
 
     def _pass_on(self, signum: int, frame: FrameType | None) -> None:
         self._received = signum
-        if self._process is not None:
-            self._process.send_signal(signum)
+        self._pending.append(signum)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Send what has not been sent; one that comes while a process is made waits for it."""
+        while self._process is not None and self._pending:
+            self._process.send_signal(self._pending.popleft())
 
     def run(self, words: Sequence[str]) -> None:
         """Run a command to its end.
@@ -111,8 +117,7 @@ class Stages:
             ) as process,
         ):
             self._process = process
-            if self._received:  # it came while the process was being made
-                process.send_signal(self._received)
+            self._deliver()
             try:
                 for line in process.stdout or ():
                     file.write(line)

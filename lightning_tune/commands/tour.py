@@ -19,7 +19,7 @@ from lightning_tune.commands.settings import expand_configs, given
 from lightning_tune.commands.stages import Stages
 from lightning_tune.datasets import builtin
 from lightning_tune.datasets.messy import Planted, write_messy
-from lightning_tune.errors import DataError
+from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.reports.records import read_evaluation
 from lightning_tune.reports.runs import read_run
 from lightning_tune.reports.tour import reading, words
@@ -57,7 +57,7 @@ def tour(output: str = "tour", fit: str = "", export: str = BUDGETS, seed: int =
         output: The folder to write; it must be new or empty.
         fit: More words for the stage fit, as its command line takes them.
         export: More words for the stage export.
-        seed: Decides where the faults are; at least 0.
+        seed: Decides where the faults are.
 
     Raises:
         ConfigError: if the output is no new folder, or the encoder is not there.
@@ -66,10 +66,25 @@ def tour(output: str = "tour", fit: str = "", export: str = BUDGETS, seed: int =
     """
     folder = Path(output)
     check_output(folder)
-    more = {"fit": shlex.split(fit), "export": shlex.split(export)}
+    more = {"fit": split_words("fit", fit), "export": split_words("export", export)}
     check_encoder(more["fit"])
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     Guide(folder, more, seed).walk()
+
+
+def split_words(flag: str, value: str) -> list[str]:
+    """Split a flag's value into words, as a shell would.
+
+    Raises:
+        ConfigError: if a quotation mark is left open.
+
+    >>> split_words("fit", "--model.lr 1e-4 --data.train 'my data'")
+    ['--model.lr', '1e-4', '--data.train', 'my data']
+    """
+    try:
+        return shlex.split(value)
+    except ValueError as err:
+        raise ConfigError(f"--{flag} {value!r}: {err}; close it.") from err
 
 
 def check_encoder(fit: Sequence[str]) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lightning_tune.datasets import builtin
-from lightning_tune.datasets.messy import AMOUNTS, FAULTS, messy, write_messy
+from lightning_tune.datasets.messy import AMOUNTS, messy, write_messy
+from lightning_tune.datasets.spoiling import FAULTS
 
 PRIVATE = ("email", "phone", "iban", "card")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning_tune.datasets.messy import Fault
+from lightning_tune.datasets.spoiling import Fault
 from lightning_tune.reports.display import percent, printable
 from lightning_tune.reports.elements import Cell, Column, bar, section, table
 from lightning_tune.reports.markup import Markup, element

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_tune.datasets.messy import FAULTS, Fault, Planted
+from lightning_tune.datasets.messy import Planted
+from lightning_tune.datasets.spoiling import FAULTS, Fault
 
 PRIVATE: frozenset[Fault] = frozenset({"email", "phone", "iban", "card"})
 _PAIRED: frozenset[Fault] = frozenset({"duplicate", "near_duplicate"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lightning_tune.datasets.messy import Fault
+from lightning_tune.datasets.spoiling import Fault
 from lightning_tune.reports.display import label_text, metric_title, most_confused, number
 from lightning_tune.reports.records import THROUGHPUT, Evaluation
 from lightning_tune.reports.runs import Run
