@@ -62,14 +62,16 @@ def _row(one: Candidate, winner: str, slowest: dict[str, float]) -> list[Cell]:
 def _time(milliseconds: float | None, longest: float) -> Cell:
     if milliseconds is None:
         return Cell("")
-    return Cell(bar(milliseconds / (longest or 1.0), f"{milliseconds:.2f}"), milliseconds)
+    return Cell(bar(milliseconds / (longest or 1.0), f"{milliseconds:,.2f}"), milliseconds)
 
 
 def _cost(exported: Exported) -> Markup:
     """Say what the bundle loses on the test split, which was read once, for it."""
     before, after = (_with_interval(*one) for one in (exported.before, exported.after))
-    ends = exported.lost_interval
-    interval = "" if ends is None else f" (95 % interval {ends[0]:.2f} to {ends[1]:.2f})"
+    interval = ""
+    if exported.lost_interval is not None:
+        low, high = (round(end, 2) + 0.0 for end in exported.lost_interval)  # no -0.00
+        interval = f" (95 % interval {low:.2f} to {high:.2f})"
     said = (
         f"On {exported.rows:,} test rows: {metric_title(exported.metric)} {before} in PyTorch, "
         f"{after} in the bundle; {lost_text(exported.lost)}{interval}, "
@@ -132,7 +134,7 @@ def answered(answers: Sequence[NewAnswer]) -> Markup | None:
         for one in answers
     ]
     lead = (
-        "Answered by the bundle, without PyTorch. A model of twelve labels has one for everything: "
-        "the last two messages fit none, and only the probability can tell."
+        "Answered by the bundle, without PyTorch. The model has a label for everything, for the "
+        "last two messages as well, which fit none: see how sure it is of them all the same."
     )
     return section("answers", "New messages", table(columns, rows, sortable=False), lead=lead)
