@@ -179,6 +179,8 @@ class Guide:
             lambda: words.export_line(reading.read_exported(bundle / "report.json")),
             {"report": "bundle/report.html", "model card": "bundle/README.md"},
         )
+        for note in reading.read_exported(bundle / "report.json").notes:
+            self._say(f"  [yellow]{escape(note)}[/]")
 
     def _score(self) -> None:
         new, answers = self.folder / "new.csv", self.folder / "predictions.csv"

@@ -8,7 +8,7 @@ from lightning_tune.reports.display import metric_title, number, printable
 from lightning_tune.reports.elements import facts, section
 from lightning_tune.reports.markup import Markup, element
 from lightning_tune.reports.page import page, write_page
-from lightning_tune.reports.sections.overview import stat
+from lightning_tune.reports.sections.overview import notes, stat
 from lightning_tune.reports.tour import cleaned, learned, shipped
 from lightning_tune.reports.tour.record import Stage, Tour
 from lightning_tune.reports.tour.words import faults_found, lost_text
@@ -71,6 +71,7 @@ def _header(tour: Tour, links: list[Markup]) -> Markup:
         element("h1", "From a messy file to a small, fast model"),
         element("p", " · ".join(about), class_="about"),
         element("div", _hero(tour), class_="hero"),
+        notes(list(tour.exported.notes)),
         element("nav", links),
     )
 

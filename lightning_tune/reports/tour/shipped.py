@@ -10,7 +10,6 @@ from lightning_tune.reports.display import label_text, metric_title, number, per
 from lightning_tune.reports.elements import Cell, Column, bar, figure, key, section, table
 from lightning_tune.reports.markup import Markup, breakable, element
 from lightning_tune.reports.records import Point
-from lightning_tune.reports.sections.overview import notes
 from lightning_tune.reports.tour.record import REFERENCE, Candidate, Exported, NewAnswer
 from lightning_tune.reports.tour.words import lost_text
 
@@ -39,10 +38,8 @@ def bundle(exported: Exported) -> Markup:
         "budgets of the command on validation; among those that are as fast within 5 %, the one "
         "that changes the fewest answers."
     )
-    return section(
-        "bundle", "How small and fast", table(columns, rows), _cost(exported),
-        notes(list(exported.notes)), _frontier(exported), lead=lead,
-    )  # fmt: skip
+    body = [table(columns, rows), _cost(exported), _frontier(exported)]
+    return section("bundle", "How small and fast", *body, lead=lead)
 
 
 def _row(one: Candidate, winner: str, slowest: dict[str, float]) -> list[Cell]:

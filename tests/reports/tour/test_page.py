@@ -87,7 +87,7 @@ def test_links_lead_to_sections_of_the_page_and_to_files_beside_it(make):
         "int8 static taken 23.5 1.50 20.00 500 0.750 0.00",
         "On 10 test rows: Accuracy 0.700 (0.400 to 0.900) in PyTorch, 0.600 (0.300 to 0.800) in "
         "the bundle; 10.00 points lost (95 % interval 0.00 to 30.00), 2 answers changed.",
-        "2 answers changed. other processes were busy <script>",
+        "10.00 points lost on test other processes were busy <script>",
         "20 raw messages · 3 labels · five commands in 3:24 min",
         "prepare 3 s cleans python -m lightning_tune prepare --input",
         "a processor, 2 cores",
