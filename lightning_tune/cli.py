@@ -72,6 +72,10 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command(
         "check versions and hardware; say which settings fit here", "lightning_tune.commands.doctor"
     ),
+    "tour": Command(
+        "walk through the whole chain on messy data of its own, and explain it on one page",
+        "lightning_tune.commands.tour",
+    ),
     "completion": Command(
         "print a script that completes commands and options in a shell",
         "lightning_tune.commands.completion",
@@ -147,6 +151,7 @@ def usage() -> str:
             "  --debug        show the traceback of an error",
             "",
             "start here:",
+            f"  {PROGRAM} tour",
             f"  {PROGRAM} fit -c quickstart",
         ]
     )

@@ -25,6 +25,7 @@ from lightning_tune.commands.prepare import prepare
 from lightning_tune.commands.review import review
 from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
+from lightning_tune.commands.tour import tour
 from lightning_tune.models.checkpoints import read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -197,6 +198,7 @@ def flags_of(command: str) -> set[str]:
         "prepare": prepare,
         "review": review,
         "score": score,
+        "tour": tour,
     }
     if command in functions:
         return set(flags_below(functions[command], "--"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from pathlib import Path
 
@@ -49,3 +50,13 @@ def test_the_support_data_is_what_its_card_says() -> None:
     assert len(texts["test"]) >= 300
     assert sum(map(len, texts.values())) >= 1500
     assert len(set.union(*texts.values())) == sum(map(len, texts.values()))
+
+
+@has_support
+def test_the_new_messages_stand_in_no_split() -> None:
+    folder = datasets.builtin("support")["train"].parent
+    with (folder / "new.csv").open(encoding="utf-8", newline="") as file:
+        new = [row["text"] for row in csv.DictReader(file)]
+    assert len(set(new)) == 14
+    splits = [path.read_text(encoding="utf-8") for path in datasets.builtin("support").values()]
+    assert not [text for text in new if any(text in split for split in splits)]
