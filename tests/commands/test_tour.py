@@ -78,7 +78,7 @@ def test_the_terminal_shows_commands_that_do_each_stage_by_themselves(toured):
     again = lines[0].replace("--output tour/data", "--output again").split()
     done = subprocess.run(
         [sys.executable, "-m", "lightning_tune", *again],
-        cwd=folder, env=environment(folder), capture_output=True, timeout=60, check=True,
+        cwd=folder, env=environment(folder), capture_output=True, timeout=600, check=True,
     )  # fmt: skip
     assert done.returncode == 0
     for name in ("train.parquet", "val.parquet", "dropped.parquet", "report.json"):

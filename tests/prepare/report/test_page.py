@@ -211,7 +211,7 @@ def test_the_page_of_what_fails_is_written_without_splits(prepare: Prepare) -> N
 
 def test_many_classes_are_all_there_the_largest_first(prepare: Prepare) -> None:
     lines = ["text,label", *(f"{text(row)} {row} {row * 7},c{row % 77}" for row in range(960))]
-    folder = prepare(lines, "--recipe.near=null")
+    folder = prepare(lines, "--recipe.near=null", "--recipe.quality=null")
     rows = [row for row in read(folder).rows if len(row) == 6]  # a class, four counts and a bar
     names = [row[0] for row in rows if re.fullmatch(r"c\d+", row[0])]
     classes = told(folder)["classes"]
