@@ -329,4 +329,13 @@ def test_what_prepare_found_is_in_the_summary_and_no_text_of_its_report(
     assert found["duplicates"]["exact_text"] == told["duplicates"]["exact_text"]
     assert found["report"] == "prepared/report.html"
     numbers = {key: value for key, value in found.items() if isinstance(value, dict)}
-    assert set(numbers) == {"rows", "duplicates", "leaks", "privacy", "split"}
+    assert set(numbers) == {"rows", "duplicates", "leaks", "privacy", "split", "suspects"}
+    assert set(numbers["suspects"]) <= {
+        "rows",
+        "of",
+        "found",
+        "share",
+        "noise",
+        "dropped",
+        "outliers",
+    }
