@@ -80,8 +80,11 @@ def _rows(batches: Sequence[tuple[Tensor, Tensor]], trainer: L.Trainer) -> str:
 
 
 def _kept(trainer: L.Trainer) -> str:
-    """Say which checkpoint is the newest."""
+    """Say which checkpoint is the newest; one that waits in memory is written on the way out."""
     kept = trainer.checkpoint_callbacks
+    for one in kept:
+        if getattr(one, "is_unwritten", False):
+            return f"the last good checkpoint is {getattr(one, 'best_model_path', '')}"
     paths = [getattr(one, name, "") for one in kept for name in ("path", "best_model_path")]
     files = [Path(path) for path in paths if path and Path(path).is_file()]
     if not files:

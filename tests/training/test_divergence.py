@@ -13,6 +13,7 @@ import torch
 
 from lightning_tune.cli import main
 from lightning_tune.errors import RunError
+from lightning_tune.training.callbacks.last_checkpoint import LastCheckpoint
 from lightning_tune.training.divergence import StepWatch
 from lightning_tune.training.objectives import Objective
 
@@ -110,9 +111,10 @@ def test_of_accumulated_batches_only_the_broken_one_is_named(train):
     assert not any(f"binary.csv:{row + 2}," in str(caught.value) for row in whole)
 
 
-def test_the_last_good_checkpoint_is_named_and_holds_numbers(train):
+@pytest.mark.parametrize("max_share", [None, 1e-9], ids=["on the disk", "in memory"])
+def test_the_last_good_checkpoint_is_named_and_holds_numbers(train, max_share):
     with pytest.raises(RunError, match="last good checkpoint is") as caught:
-        train(model={"objective": Breaking(at=7)})
+        train(model={"objective": Breaking(at=7)}, callbacks=[LastCheckpoint(max_share=max_share)])
     path = Path(str(caught.value).rpartition("checkpoint is ")[2].rstrip("."))
     weights = torch.load(path, weights_only=True)["state_dict"]
     assert all(value.isfinite().all() for value in weights.values())
