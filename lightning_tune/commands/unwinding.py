@@ -8,8 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from lightning_tune.errors import StoppedError
-
-_STOPPING = (signal.SIGTERM, signal.SIGINT)
+from lightning_tune.training.signals import STOPPING
 
 
 @contextmanager
@@ -24,7 +23,7 @@ def unwinding() -> Iterator[None]:
         name = signal.Signals(signum).name
         raise StoppedError(signum, f"{name} came; no output was written, run it again.")
 
-    before = {signum: signal.signal(signum, stop) for signum in _STOPPING}
+    before = {signum: signal.signal(signum, stop) for signum in STOPPING}
     try:
         yield
     finally:
