@@ -11,7 +11,7 @@ from lightning_tune.data.batching import BatchSettings, BucketSampler
 from lightning_tune.data.collation import CollateSettings
 from lightning_tune.data.splits import Batches, TokenizedSplit
 from lightning_tune.serving.batches import pool
-from lightning_tune.serving.bundle import BATCH_TOKENS
+from lightning_tune.serving.runtime import BATCH_TOKENS
 from lightning_tune_export.runners import Arrays, Runner
 from lightning_tune_export.source import Source
 

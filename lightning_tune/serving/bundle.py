@@ -35,9 +35,6 @@ from lightning_tune.serving.manifest import (
 from lightning_tune.serving.runtime import Session, open_session
 from lightning_tune.serving.sums import verify_sums
 
-BATCH_TOKENS = 512
-"""Tokens of one run, padding included: more cost padding and cache, fewer the overhead of a run."""
-
 
 class Bundle:
     """A bundle that answers texts as the trained model does, without PyTorch.
@@ -139,7 +136,7 @@ class Bundle:
     ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray[Any]]]]:
         """Yield the places of texts of like length, the longest first, and their inputs."""
         store = EncodedRows.of(encoded)
-        for rows in by_length(store.longest, np.diff(store.row_offsets), BATCH_TOKENS):
+        for rows in by_length(store.longest, np.diff(store.row_offsets), self.session.batch_tokens):
             yield rows, rectangle(store, rows, self._collate)
 
     def _run(self, batch: dict[str, NDArray[Any]]) -> NDArray[np.float32]:

@@ -24,8 +24,9 @@ MANIFEST = "bundle.json"
 TOKENIZER = "tokenizer.json"
 CONFIG = "config.json"
 
-Runtime = Literal["onnxruntime", "openvino", "openvino-bf16"]
-"""What computes: `openvino` in fp32, `openvino-bf16` in bf16 where the processor has it."""
+Runtime = Literal["onnxruntime", "openvino", "openvino-bf16", "cuda"]
+"""What computes: `openvino` in fp32, `openvino-bf16` in bf16 where the processor has it, `cuda` in
+fp32 by ONNX Runtime on a GPU."""
 
 ModelFile = Literal["onnx/model.onnx", "onnx/model_quantized.onnx"]
 PORTABLE: ModelFile = "onnx/model.onnx"

@@ -1,4 +1,4 @@
-"""What computes logits: ONNX Runtime, or OpenVINO where its extra is installed."""
+"""What computes logits: ONNX Runtime, on a GPU too, or OpenVINO where its extra is installed."""
 
 from __future__ import annotations
 
@@ -18,6 +18,14 @@ SPIN_US = 0
 """Threads that wait busily keep each other from working where others want the cores, too: with ten
 processes on two cores the median of one text was 10.2 ms in place of 2.2 (docs/serving.md)."""
 
+BATCH_TOKENS = 512
+"""Tokens of one run, padding included: more cost padding and cache, fewer the overhead of a run."""
+
+BATCH_TOKENS_ON_GPU = 16_384
+"""The same on a GPU, which is idle with fewer (docs/serving.md)."""
+
+CUDA = "CUDAExecutionProvider"
+
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
 
@@ -27,10 +35,12 @@ class Session(Protocol):
     Attributes:
         name: The runtime and the file, for messages.
         outputs: Logits of a text; None where the file does not say.
+        batch_tokens: Tokens of a batch, padding included, that keep it busy.
     """
 
     name: str
     outputs: int | None
+    batch_tokens: int
 
     def run(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
         """Return the logits [sequences, outputs] of `input_ids` and the other inputs."""
@@ -53,10 +63,10 @@ def open_session(
         runtime: What computes; None: what the manifest says.
         threads: Threads of the session, at least 1; None: one for each core that is free for us.
         model: The file; None: the manifest's, but for OpenVINO the portable one, unless OpenVINO
-            was what export chose.
+            was what export chose, and for a GPU always the portable one: int8 is for processors.
 
     Raises:
-        ConfigError: if OpenVINO is asked for and not installed, or the threads are none.
+        ConfigError: if OpenVINO or a GPU is asked for and not there, or the threads are none.
         BundleError: if the file cannot be loaded.
     """
     if threads is not None and threads < 1:
@@ -64,11 +74,13 @@ def open_session(
     chosen = runtime or manifest.session.runtime
     if model is None:
         is_measured = chosen == "onnxruntime" or manifest.session.runtime != "onnxruntime"
-        model = manifest.model if is_measured else PORTABLE
+        model = manifest.model if is_measured and chosen != "cuda" else PORTABLE
     path = folder / model
     if not path.is_file():
         raise BundleError(f"{path} is missing; export the bundle again.")
     count = threads or usable_cores()
+    if chosen == "cuda":
+        return CudaSession(path, count)
     if chosen == "onnxruntime":
         return OnnxRuntimeSession(path, manifest.session.disabled_optimizers, count)
     return OpenVinoSession(path, count, bf16=chosen == "openvino-bf16")
@@ -83,10 +95,13 @@ class OnnxRuntimeSession:
         threads: Threads of one run.
         spin_us: Microseconds that a thread waits busily for its next part before it sleeps; None:
             as ONNX Runtime does, for milliseconds.
+        providers: Where it computes, with settings; what the first cannot, the next does.
 
     Raises:
         BundleError: if ONNX Runtime refuses the file.
     """
+
+    batch_tokens = BATCH_TOKENS
 
     def __init__(
         self,
@@ -95,6 +110,7 @@ class OnnxRuntimeSession:
         threads: int,
         *,
         spin_us: int | None = SPIN_US,
+        providers: tuple[tuple[str, dict[str, str]], ...] = (("CPUExecutionProvider", {}),),
     ) -> None:
         import onnxruntime
 
@@ -108,7 +124,7 @@ class OnnxRuntimeSession:
             self._session = onnxruntime.InferenceSession(
                 str(path),
                 options,
-                providers=["CPUExecutionProvider"],
+                providers=list(providers),
                 disabled_optimizers=list(disabled_optimizers),
             )
         except Exception as err:  # each of its errors is a class of its own, below Exception
@@ -128,6 +144,44 @@ class OnnxRuntimeSession:
         return np.asarray(found, np.float32)
 
 
+class CudaSession(OnnxRuntimeSession):
+    """A session of ONNX Runtime on the first GPU, in fp32.
+
+    Products keep all bits of fp32, so that answers are those of training; TF32, ONNX Runtime's
+    default, changes logits in the third digit (docs/serving.md).
+
+    Args:
+        path: The ONNX file.
+        threads: Threads of what is left to the processor.
+
+    Raises:
+        ConfigError: if ONNX Runtime has no CUDA here, or finds no GPU.
+        BundleError: if ONNX Runtime refuses the file.
+    """
+
+    batch_tokens = BATCH_TOKENS_ON_GPU
+
+    def __init__(self, path: Path, threads: int) -> None:
+        import onnxruntime
+
+        if CUDA not in onnxruntime.get_available_providers():
+            raise ConfigError(
+                "runtime='cuda' needs ONNX Runtime with CUDA, and the one that is installed has "
+                "none; replace onnxruntime: pip uninstall onnxruntime, then pip install "
+                "'onnxruntime-gpu[cuda,cudnn]', or leave the runtime out."
+            )
+        onnxruntime.preload_dlls()  # CUDA's libraries, where they came as Python packages
+        providers = ((CUDA, {"use_tf32": "0"}), ("CPUExecutionProvider", {}))
+        super().__init__(path, (), threads, providers=providers)
+        if CUDA not in self._session.get_providers():  # it falls back without an exception
+            raise ConfigError(
+                "runtime='cuda' found no GPU that ONNX Runtime can use; check nvidia-smi, and that "
+                "CUDA and cuDNN are of the versions that onnxruntime-gpu names, or leave the "
+                "runtime out."
+            )
+        self.name = f"cuda {path.name}"
+
+
 class OpenVinoSession:
     """A compiled model of OpenVINO on the processor.
 
@@ -140,6 +194,8 @@ class OpenVinoSession:
         ConfigError: if OpenVINO is not installed.
         BundleError: if OpenVINO refuses the file.
     """
+
+    batch_tokens = BATCH_TOKENS
 
     def __init__(self, path: Path, threads: int, *, bf16: bool) -> None:
         try:

@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lightning_tune.serving import bundle as bundles
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune.serving.runtime import OnnxRuntimeSession
 from lightning_tune.serving.scoring import score
@@ -31,12 +30,15 @@ ONE = "a fine film, at last, and not too long for a child of ten"
 COLUMNS = ("text", "label")  # of the sentence files of SST-2, which have no header line
 
 
-def cold_starts(bundle: str, folder: Path, rounds: int) -> list[tuple[float, float]]:
+def cold_starts(
+    bundle: str, folder: Path, rounds: int, runtime: str | None
+) -> list[tuple[float, float]]:
     """Wall and processor seconds of fresh processes that answer one row each."""
     source = folder / "one.csv"
     source.write_text("text\na fine film\n", encoding="utf-8")
     words = ["-m", "lightning_tune", "score", "--bundle", bundle, "--text", "text"]
     words += ["--input", str(source), "--output", str(folder / "one.parquet")]
+    words += [] if runtime is None else ["--runtime", runtime]
     times = []
     for _ in range(rounds):
         before = os.times()
@@ -103,7 +105,7 @@ def against_the_session(bundle: Bundle, source: Path, folder: Path, rounds: int)
         for name, times in found.items()
     }
     base, base_spent = medians["bare session"]
-    print(f"{rows} rows, {len(ready)} batches of up to {bundles.BATCH_TOKENS} tokens")
+    print(f"{rows} rows, {len(ready)} batches of up to {bundle.session.batch_tokens} tokens")
     for name, (wall, spent) in medians.items():
         print(
             f"  {name:<14} {rows / wall:8,.0f} rows/s, {base / wall:6.1%} of the session; "
@@ -115,14 +117,14 @@ def compare_budgets(bundle: Bundle, texts: list[str], rounds: int) -> None:
     """Print rows a second by tokens a batch, all budgets in turns; processor time beside it."""
     encoded = bundle.encoder.encode(texts)
     works: dict[str, Callable[[], object]] = {}
-    kept = bundles.BATCH_TOKENS
+    kept = bundle.session.batch_tokens
     for tokens in (128, 256, 512, 1024, 2048, 4096, 16384):
-        bundles.BATCH_TOKENS = tokens
+        bundle.session.batch_tokens = tokens
         ready = [inputs for _, inputs in bundle.batches(encoded)]
         works[f"{tokens} tokens a batch"] = lambda ready=ready: [
             bundle.session.run(inputs) for inputs in ready
         ]
-    bundles.BATCH_TOKENS = kept
+    bundle.session.batch_tokens = kept
     for name, times in in_turns(works, rounds).items():
         wall, spent = (statistics.median(column) for column in zip(*times, strict=True))
         print(
@@ -163,19 +165,21 @@ def main() -> None:
     parser.add_argument("--input", required=True, help="a file of texts")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--runtime", help="another than export chose, as of `score`")
     parser.add_argument("--settings", action="store_true")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        times = cold_starts(args.bundle, folder, args.rounds)
+        times = cold_starts(args.bundle, folder, args.rounds, args.runtime)
         wall, spent = (statistics.median(column) for column in zip(*times, strict=True))
         print(f"cold process to first label: {wall:.2f} s, of the processor {spent:.2f} s")
         source, texts = readable(args.input, folder)
-        bundle = Bundle(args.bundle, threads=args.threads)
+        bundle = Bundle(args.bundle, runtime=args.runtime, threads=args.threads)
         against_the_session(bundle, source, folder, args.rounds)
         if args.settings:
             compare_budgets(bundle, texts, args.rounds)
-            compare_waiting(bundle, 5 * args.rounds)
+            if args.runtime is None:
+                compare_waiting(bundle, 5 * args.rounds)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ def small_base_shape(folder: Path) -> str:
     return str(folder)
 
 
-def run_ours(dm: Any, task: dict[str, Any], backbone: str, seed: int, steps: int) -> dict[str, Any]:
+def run_ours(
+    dm: Any, task: dict[str, Any], backbone: str, seed: int, steps: int, *, accelerator: str
+) -> dict[str, Any]:
     """Train with this package, as the command line does, without checkpoints and reports."""
     import lightning as L
     import torch
@@ -110,7 +112,7 @@ def run_ours(dm: Any, task: dict[str, Any], backbone: str, seed: int, steps: int
         max_epochs=task["epochs"],
         max_steps=steps,
         precision="bf16-mixed",
-        accelerator="cpu",
+        accelerator=accelerator,
         gradient_clip_val=CLIP,
         callbacks=[clock],
         logger=False,
@@ -132,7 +134,14 @@ def run_ours(dm: Any, task: dict[str, Any], backbone: str, seed: int, steps: int
 
 
 def run_trainer(
-    dm: Any, task: dict[str, Any], backbone: str, seed: int, steps: int, *, tuned: bool
+    dm: Any,
+    task: dict[str, Any],
+    backbone: str,
+    seed: int,
+    steps: int,
+    *,
+    tuned: bool,
+    accelerator: str,
 ) -> dict[str, Any]:
     """Train with the HF Trainer."""
     import numpy as np
@@ -159,7 +168,7 @@ def run_trainer(
     with tempfile.TemporaryDirectory() as output:
         arguments = TrainingArguments(
             output_dir=output,
-            use_cpu=True,
+            use_cpu=accelerator == "cpu",
             seed=seed,
             num_train_epochs=task["epochs"],
             max_steps=steps,
@@ -170,7 +179,7 @@ def run_trainer(
             warmup_steps=WARMUP,
             max_grad_norm=CLIP,
             label_smoothing_factor=task["smoothing"],
-            dataloader_pin_memory=False,
+            dataloader_pin_memory=accelerator != "cpu",
             save_strategy="no",
             report_to="none",
             disable_tqdm=True,
@@ -217,10 +226,12 @@ def work(asked: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         backbone = small_base_shape(Path(folder)) if asked.base_shape else MINILM
         if asked.worker == "ours":
-            found = run_ours(dm, task, backbone, seed, asked.steps)
+            found = run_ours(dm, task, backbone, seed, asked.steps, accelerator=asked.accelerator)
         else:
             tuned = asked.worker == "tuned"
-            found = run_trainer(dm, task, backbone, seed, asked.steps, tuned=tuned)
+            found = run_trainer(
+                dm, task, backbone, seed, asked.steps, tuned=tuned, accelerator=asked.accelerator
+            )
     seen = found["steps"] * BATCH if asked.steps > 0 else len(dm.train_data) * task["epochs"]
     print(json.dumps(found | {"samples_per_second": seen / found["seconds"]}))
 
@@ -267,11 +278,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=-1, help="so many steps: speed only")
     parser.add_argument("--epochs", type=int, help="instead of the task's own")
     parser.add_argument("--base-shape", action="store_true", help="the shape of BERT-base")
+    parser.add_argument("--accelerator", default="cpu", choices=["cpu", "gpu"])
     parser.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.worker:
         return work(asked)
     flags = ["--data", str(asked.data), "--steps", str(asked.steps)]
+    flags += ["--accelerator", asked.accelerator]
     flags += ["--base-shape"] if asked.base_shape else []
     flags += ["--epochs", str(asked.epochs)] if asked.epochs else []
     for task in asked.only:

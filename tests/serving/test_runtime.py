@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from lightning_tune.errors import BundleError, ConfigError
@@ -41,6 +42,36 @@ def test_a_missing_openvino_names_its_extra(write_bundle, monkeypatch):
         importlib.import_module("openvino")
     with pytest.raises(ConfigError, match=r"pip install 'lightning-tune\[openvino\]'"):
         Bundle(path, runtime="openvino")
+
+
+def test_a_gpu_that_onnx_runtime_was_not_built_for_is_told(write_bundle):
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    with pytest.raises(ConfigError, match=r"onnxruntime-gpu\[cuda,cudnn\]"):
+        Bundle(write_bundle().path, runtime="cuda")
+
+
+def test_a_gpu_that_onnx_runtime_falls_back_from_is_told(write_bundle, monkeypatch):
+    opened = onnxruntime.InferenceSession
+
+    def falling_back(*args, providers, **kwargs):  # as onnxruntime-gpu does without a usable GPU
+        return opened(*args, providers=["CPUExecutionProvider"], **kwargs)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", falling_back)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    with pytest.raises(ConfigError, match=r"found no GPU"):
+        Bundle(write_bundle().path, runtime="cuda")
+
+
+def test_a_gpu_computes_the_portable_model(write_bundle):
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("ONNX Runtime has no CUDA here")
+    path = write_bundle("multiclass").path
+    ours = Bundle(path, runtime="cuda")
+    assert ours.session.name == "cuda model.onnx"
+    expected = Bundle(path, portable=True).logits(TEXTS)
+    np.testing.assert_allclose(ours.logits(TEXTS), expected, atol=1e-5)
 
 
 def test_openvino_refuses_in_one_line(write_bundle):
