@@ -49,7 +49,8 @@ def score(
         text_pair: Column of the second text; null: as in training.
         columns: Names of the columns, where a csv or tsv file has no header line.
         format: How the input is written; the default goes by its extension.
-        runtime: What computes; null: what export chose. openvino needs the extra of that name.
+        runtime: What computes; null: what export chose. openvino needs the extra of that name, cuda
+            onnxruntime-gpu.
         threads: Threads of the model, at least 1; null: one for each core that is free.
         portable: Run the fp32 model in place of the one that export chose.
 

@@ -7,7 +7,8 @@ fused AdamW. Each round times one step of every way in turn, on the same batch o
 in an order of its own; the figure is the median over the rounds, after some that compile. MFU is
 the operations of the real tokens over the bf16 products that this GPU was measured at just before;
 memory is what a step needs beside weights and optimizer. Attention has no dropout in any of them,
-as packed sequences have none. Without a GPU it says so, and ends well.
+as packed sequences have none. A way that this torch or GPU refuses is left out with its reason;
+`--base-shape` takes the shape of BERT-base with random weights. Without a GPU it says so.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ import argparse
 import random
 import statistics
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
+from lightning_tune.errors import ConfigError
 from lightning_tune.models.encoder import DropoutSettings
 from lightning_tune.models.flops import training_flops
 from lightning_tune.schema import LabelSet
@@ -35,6 +38,7 @@ WAYS: Mapping[str, dict[str, bool]] = {
     "compiled": {"compiled": True},
     "packed and compiled": {"packed": True, "compiled": True},
 }
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COLUMNS = ("way", "ms", "samples/s", "over padded", "from", "to", "MFU", "memory MB")
 
 
@@ -96,6 +100,29 @@ def make_batch(args: argparse.Namespace, device: torch.device, words: int) -> di
     return {name: value.to(device) for name, value in batch.items()}
 
 
+def build(backbone: str, device: torch.device, names: list[str]) -> dict[str, Stepping]:
+    """Build each way, padded first; print why one is left out."""
+    found = {}
+    for name in dict.fromkeys(["padded", *names]):
+        try:
+            found[name] = Stepping(backbone, device, WAYS[name])
+        except ConfigError as err:
+            print(f"{name}: left out: {err}")
+    return found
+
+
+def base_shape(folder: str) -> str:
+    """Write an encoder of the shape of BERT-base with random weights and MiniLM's tokenizer."""
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    from lightning_tune.models.backbones import resolve
+
+    torch.manual_seed(0)
+    BertModel(BertConfig()).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(resolve(MINILM)).save_pretrained(folder)
+    return folder
+
+
 def report(ways: Mapping[str, Stepping], flops: list[float], peak: float | None, size: int) -> None:
     """Print a row for each way, of the rounds that flops were counted for."""
     rounds = len(flops)
@@ -124,7 +151,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--backbone", default="sentence-transformers/all-MiniLM-L6-v2")
+    parser.add_argument("--backbone", default=MINILM)
+    parser.add_argument("--base-shape", action="store_true")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--shortest", type=int, default=16, help="tokens")
     parser.add_argument("--longest", type=int, default=128, help="tokens")
@@ -139,10 +167,9 @@ def main() -> int:
         return 0
     effort = FULL_ON_GPU if device.type == "cuda" else QUICK_ON_CPU
     peaks = measure(device, "bf16", effort)
-    ways = {
-        name: Stepping(args.backbone, device, WAYS[name])
-        for name in dict.fromkeys(["padded", *args.ways])
-    }
+    with tempfile.TemporaryDirectory() as folder:
+        backbone = base_shape(folder) if args.base_shape else args.backbone
+        ways = build(backbone, device, args.ways)
     encoder = ways["padded"].module.classifier.encoder
     count, words = training_flops(encoder), int(encoder.config.vocab_size)
     flops, real, cells = [], 0, 0
