@@ -331,7 +331,9 @@ class TuneCLI(LightningCLI):
         self._show_report()
         best = Path(self.trainer.default_root_dir) / "checkpoints" / "best.ckpt"
         if self.trainer.is_global_zero and best.is_file():
-            print(f"best checkpoint  {best}\nnext             {PROGRAM} test --ckpt_path {best}")
+            data = "" if self.datamodule.is_named("test") else " --data.test FILE"
+            command = f"{PROGRAM} test --ckpt_path {best}{data}"
+            print(f"best checkpoint  {best}\nnext             {command}")
         self._close_loggers()
 
     def after_validate(self) -> None:

@@ -267,7 +267,7 @@ class TextDataModule(L.LightningDataModule):
             "validate": ("val",),
             "test": ("test",),
             "predict": ("predict",),
-            None: tuple(split for split in SPLITS if self._is_named(split)),
+            None: tuple(split for split in SPLITS if self.is_named(split)),
         }
         for split in wanted[stage]:
             if split not in self._splits:
@@ -320,7 +320,8 @@ class TextDataModule(L.LightningDataModule):
             "number of ranks": trainer and trainer.world_size,
         }
 
-    def _is_named(self, split: Split) -> bool:
+    def is_named(self, split: Split) -> bool:
+        """Say whether a split has its place: named, in train's folder, or a share of train."""
         return self._spec(split) is not None or (split == "val" and self._spec("train") is not None)
 
     def _spec(self, split: Split) -> str | list[str] | None:

@@ -77,7 +77,7 @@ def test_fit_then_test_then_predict_needs_nothing_but_the_checkpoint(
     }
     best = run / "checkpoints" / "best.ckpt"
     shown = capsys.readouterr().out
-    assert f"test --ckpt_path {best.relative_to(work)}" in shown
+    assert f"test --ckpt_path {best.relative_to(work)} --data.test FILE\n" in shown
     assert "epoch 2" in shown
 
     (work / "train.csv").unlink()
