@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_tune.serving.runtime import session_options
 from lightning_tune_export.measure import Batch, Runner
 
 if TYPE_CHECKING:
@@ -32,13 +33,9 @@ def onnx_session(
     """
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
     return ort.InferenceSession(
         graph if isinstance(graph, bytes) else str(graph),
-        options,
+        session_options(threads),
         providers=["CPUExecutionProvider"],
         disabled_optimizers=list(disabled_optimizers),
     )

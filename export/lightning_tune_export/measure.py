@@ -1,7 +1,7 @@
 """Who answers how fast: contenders measured in turns, so that what disturbs one disturbs all.
 
-Each turn is a short burst whose first call is thrown away: thread pools keep spinning for a while
-after their last call, and whoever comes next would pay for it.
+Each turn is a short burst whose first calls are thrown away: thread pools keep spinning for a while
+after their last call, PyTorch's for some ten milliseconds, and whoever comes next would pay for it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+SETTLE = 0.02
+"""Seconds of a turn that do not count, one call at least."""
 
 Batch = Mapping[str, NDArray[np.int64]]
 """`input_ids`, `attention_mask` and, where the encoder has them, `token_type_ids`."""
@@ -47,7 +50,7 @@ class Effort:
 
     Args:
         rounds: Turns of each contender on each batch, at least 1.
-        seconds: Least length of a turn after its first call, at least 0.
+        seconds: Least length of a turn after the calls that do not count, at least 0.
         clock: What is counted: time that passes, or with `time.process_time` the processors' time,
             which other processes disturb far less; that says something of one thread only.
     """
@@ -83,8 +86,11 @@ def measure(
 
 
 def burst(run: Runner, batch: Batch, effort: Effort) -> list[float]:
-    """Return the milliseconds of calls in a row, without the first one's."""
+    """Return the milliseconds of calls in a row, without those of the first `SETTLE` seconds."""
+    settled = time.perf_counter() + SETTLE
     run(batch)
+    while time.perf_counter() < settled:
+        run(batch)
     found: list[float] = []
     clock = effort.clock
     end = clock() + effort.seconds

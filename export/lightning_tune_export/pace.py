@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning_tune.errors import ConfigError
 from lightning_tune_export.ladder import Shape, Timing
-from lightning_tune_export.measure import Batch, Effort, equal_length, measure
+from lightning_tune_export.measure import SETTLE, Batch, Effort, equal_length, measure
 from lightning_tune_export.runners import Arrays, Runner
 
 Pass = Callable[[Batch], Any]
@@ -87,7 +87,7 @@ def rounds_in_time(runners: Mapping[str, Runner], batch: Batch, settings: PaceSe
     start = time.perf_counter()
     for run in runners.values():
         run(batch)
-    turn = 2 * (time.perf_counter() - start)  # a turn is two calls at least
+    turn = 2 * (time.perf_counter() - start) + SETTLE * len(runners)  # two calls at least
     return min(settings.rounds, max(3, int(settings.seconds / turn)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,13 @@ from lightning_tune.errors import BundleError, ConfigError
 from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, Manifest, ModelFile, Runtime
 
-SPIN_US = 0
-"""Threads that wait busily keep each other from working where others want the cores, too: with ten
-processes on two cores the median of one text was 10.2 ms in place of 2.2 (docs/serving.md)."""
+if TYPE_CHECKING:
+    import onnxruntime
+
+SPIN_US = 20
+"""Between two operators a thread has its next part within microseconds: one that sleeps at once
+makes a text a half slower, and ONNX Runtime's own default waits busily for 35 ms and keeps others
+from working (docs/serving.md)."""
 
 BATCH_TOKENS = 512
 """Tokens of one run, padding included: more cost padding and cache, fewer the overhead of a run."""
@@ -86,6 +90,25 @@ def open_session(
     return OpenVinoSession(path, count, bf16=chosen == "openvino-bf16")
 
 
+def session_options(threads: int, *, spin_us: int | None = SPIN_US) -> onnxruntime.SessionOptions:
+    """Return how a session of ONNX Runtime computes on the processor.
+
+    Args:
+        threads: Threads of one run.
+        spin_us: Microseconds that a thread waits busily for its next part before it sleeps; None:
+            as ONNX Runtime does.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong comes as an exception
+    if spin_us is not None:  # a release that does not know the entry takes no notice
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
+    return options
+
+
 class OnnxRuntimeSession:
     """A session of ONNX Runtime on the processor.
 
@@ -93,8 +116,7 @@ class OnnxRuntimeSession:
         path: The ONNX file.
         disabled_optimizers: Graph optimizers to leave out.
         threads: Threads of one run.
-        spin_us: Microseconds that a thread waits busily for its next part before it sleeps; None:
-            as ONNX Runtime does, for milliseconds.
+        spin_us: As of `session_options`.
         providers: Where it computes, with settings; what the first cannot, the next does.
 
     Raises:
@@ -114,12 +136,7 @@ class OnnxRuntimeSession:
     ) -> None:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # what is wrong comes as an exception
-        if spin_us is not None:  # a release that does not know the entry takes no notice
-            options.add_session_config_entry("session.intra_op.spin_duration_us", str(spin_us))
+        options = session_options(threads, spin_us=spin_us)
         try:
             self._session = onnxruntime.InferenceSession(
                 str(path),

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.serving.runtime import session_options
 from lightning_tune_export.prune.search import Costs
 
 _COPIES = 2
@@ -195,12 +196,9 @@ def _session(
     onnx.save(model, path)
     if timing.precision == "int8":
         _quantize(path)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = timing.threads
-    options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
         path,
-        options,
+        session_options(timing.threads),
         providers=["CPUExecutionProvider"],
         disabled_optimizers=["SkipLayerNormFusion", "BiasGeluFusion"],
     )

@@ -6,15 +6,33 @@ import time
 
 import pytest
 
+from lightning_tune_export import measure as measuring
 from lightning_tune_export.measure import Effort, equal_length, measure
 
 
-def test_contenders_take_turns_and_each_begins_as_often_as_the_others():
+def test_contenders_take_turns_and_each_begins_as_often_as_the_others(monkeypatch):
+    monkeypatch.setattr(measuring, "SETTLE", 0.0)
     calls = []
     contenders = {name: lambda batch, name=name: calls.append(name) for name in "ab"}
     found = measure(contenders, {"one": {}}, effort=Effort(rounds=2, seconds=0))
     assert calls == list("aabb" + "bbaa")  # each turn: a call that is thrown away, and one more
     assert [found[name]["one"].calls for name in "ab"] == [2, 2]
+
+
+def test_what_the_contender_before_still_costs_does_not_count():
+    until = 0.0
+
+    def spinning(batch):  # keeps a thread busy for 15 ms after its last call
+        nonlocal until
+        until = time.perf_counter() + 0.015
+
+    def disturbed(batch):
+        time.sleep(0.004 if time.perf_counter() < until else 0.001)
+
+    contenders = {"spinning": spinning, "disturbed": disturbed}
+    found = measure(contenders, {"one": {}}, effort=Effort(rounds=3, seconds=0.01))
+    assert found["disturbed"]["one"].best >= 1
+    assert found["disturbed"]["one"].p50 < 3
 
 
 def test_milliseconds_are_those_of_a_call():
