@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import csv
+import itertools
+import multiprocessing
 import os
 import statistics
 import subprocess
@@ -20,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune.serving.runtime import OnnxRuntimeSession
@@ -133,29 +136,78 @@ def compare_budgets(bundle: Bundle, texts: list[str], rounds: int) -> None:
         )
 
 
+def one_text(bundle: Bundle) -> dict[str, Any]:
+    """Return the inputs of one text."""
+    return next(inputs for _, inputs in bundle.batches(bundle.encoder.encode([ONE])))
+
+
+def calls(run: Callable[[], object], seconds: float) -> list[float]:
+    """Milliseconds of each call, one after the other, after those of a tenth of the time."""
+    found: list[float] = []
+    begun = time.perf_counter()
+    while (started := time.perf_counter()) < begun + seconds:
+        run()
+        if started > begun + seconds / 10:
+            found.append(1000 * (time.perf_counter() - started))
+    return found
+
+
 def compare_waiting(bundle: Bundle, rounds: int) -> None:
-    """Print milliseconds of one text by threads and how they wait, all in turns."""
-    file = bundle.path / bundle.manifest.model
-    disabled = bundle.manifest.session.disabled_optimizers
-    one = next(inputs for _, inputs in bundle.batches(bundle.encoder.encode([ONE])))
-    cores = len(os.sched_getaffinity(0))
-    runs: dict[str, Callable[[], object]] = {}
-    for threads, spin in [(1, 0), *((cores, spin) for spin in (None, 100, 20, 0))]:
-        waiting = "as ONNX Runtime waits" if spin is None else f"waiting {spin} us"
-        session = OnnxRuntimeSession(file, disabled, threads, spin_us=spin)
-        runs[f"{threads} threads, {waiting}"] = lambda run=session.run: run(one)
-    single: dict[str, list[float]] = {name: [] for name in runs}
+    """Print milliseconds of one text by threads and how they wait, all in turns.
+
+    A session lives for its turn alone: the threads of one that is left may still wait busily.
+    """
+    file, off = bundle.path / bundle.manifest.model, bundle.manifest.session.disabled_optimizers
+    one, cores = one_text(bundle), len(os.sched_getaffinity(0))
+    times: dict[tuple[int, int | None], list[float]] = {
+        key: [] for key in [(1, 0), *((cores, spin) for spin in (None, 100, 50, 20, 0))]
+    }
     for _ in range(rounds):
-        for name, run in runs.items():
-            run()
-            for _ in range(12):
-                begun = time.perf_counter()
-                run()
-                single[name].append(1000 * (time.perf_counter() - begun))
-    print(f"  one text of {one['input_ids'].shape[1]} tokens, {12 * rounds} runs each, in turns")
-    for name, times in single.items():
-        tenth, median = statistics.quantiles(times, n=10)[0], statistics.median(times)
-        print(f"  {name:<34} 10th percentile {tenth:6.2f} ms   median {median:6.2f} ms")
+        for threads, spin in times:
+            session = OnnxRuntimeSession(file, off, threads, spin_us=spin)
+            times[threads, spin] += calls(lambda run=session.run: run(one), 0.5)
+    print(f"  one text of {one['input_ids'].shape[1]} tokens, in turns")
+    for (threads, spin), found in times.items():
+        print(f"  {told(threads, spin):<34} median {statistics.median(found):6.2f} ms")
+
+
+def told(threads: int, spin: int | None) -> str:
+    """Return the words for how threads wait."""
+    return f"{threads} threads, " + ("as ONNX Runtime waits" if spin is None else f"{spin} us")
+
+
+def answering(
+    file: Path, off: tuple[str, ...], one: dict[str, Any], wait: Any, key: Any, found: Any
+) -> None:
+    """Answer one text again and again in a process of its own, beside others."""
+    threads, spin = key
+    session = OnnxRuntimeSession(file, off, threads, spin_us=spin)
+    session.run(one)
+    wait.wait()
+    found.put(calls(lambda: session.run(one), 2.0))
+
+
+def compare_company(bundle: Bundle) -> None:
+    """Print milliseconds of one text, and texts a second of all, by how many processes answer."""
+    file, off = bundle.path / bundle.manifest.model, bundle.manifest.session.disabled_optimizers
+    one, cores = one_text(bundle), len(os.sched_getaffinity(0))
+    begin = multiprocessing.get_context("spawn")
+    for several in (1, 2, 4, 8):
+        for key in [(1, 0), *((cores, spin) for spin in (None, 100, 50, 20, 0))]:
+            wait, found = begin.Barrier(several), begin.Queue()
+            words = (file, off, one, wait, key, found)
+            each = [begin.Process(target=answering, args=words) for _ in range(several)]
+            for process in each:
+                process.start()
+            times = sorted(itertools.chain.from_iterable(found.get() for _ in each))
+            for process in each:
+                process.join()
+            middle, late = times[len(times) // 2], times[int(0.95 * len(times))]
+            print(
+                f"  {several} processes of {told(*key):<34} median {middle:6.2f} ms   "
+                f"95 % {late:6.2f} ms   {len(times) / 1.8:6,.0f} texts/s",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -179,7 +231,8 @@ def main() -> None:
         if args.settings:
             compare_budgets(bundle, texts, args.rounds)
             if args.runtime is None:
-                compare_waiting(bundle, 5 * args.rounds)
+                compare_waiting(bundle, args.rounds)
+                compare_company(bundle)
 
 
 if __name__ == "__main__":
