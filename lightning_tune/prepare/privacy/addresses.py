@@ -50,6 +50,9 @@ _POSTCODE = re.compile(  # British
     r"[A-PR-UWYZ](?<![0-9A-Za-z][A-Z])[A-HK-Y]?[0-9][0-9A-HJKPSTUW]?[ ][0-9][ABD-HJLNP-UW-Z]{2}"
     r"(?!\w)"
 )
+_NO_NAME = frozenset({"on", "at", "with", "for", "from"})
+"""Words that no street is called by; all of a text may be in capitals."""
+
 _MAY_BE = re.compile(f"[{_CAPITAL}]")
 
 
@@ -92,7 +95,7 @@ def _street_end(text: str, start: int) -> int | None:
         bare = word.rstrip(".")
         if place > start and bare.lower() in BEHIND:
             end = place + len(bare)
-        if bare[0].islower():
+        if bare[0].islower() or bare.lower() in _NO_NAME:
             break
         place += len(word) + 1
     if end is None or text.startswith(" of ", end):

@@ -106,6 +106,7 @@ NOTHING = {
     ],
     births: ["on 1990-05-12", "May 12, 1990", "born in 1990", "born free, 3 stars"],
     addresses: [
+        "WHAT IS THE VAT AT 20 ON A RAMP",
         "3 Great Movies",
         "2 stars",
         "the 5 Points of it",
