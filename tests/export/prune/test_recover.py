@@ -67,6 +67,12 @@ def test_the_same_seed_recovers_the_same_weights(arrange):
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
 
+@pytest.mark.parametrize(("width", "lr"), [(32, 6e-4), (384, 6e-4), (768, 3e-4), (1024, 2.25e-4)])
+def test_wider_encoders_learn_at_a_lower_rate(width, lr):
+    assert RecoverSettings().lr_for(width) == pytest.approx(lr)
+    assert RecoverSettings(lr=1e-5).lr_for(width) == 1e-5
+
+
 @pytest.mark.parametrize(("settings", "name"), [({"epochs": -1}, "epochs"), ({"lr": 0.0}, "lr")])
 def test_settings_outside_their_range_are_refused(settings, name):
     with pytest.raises(ConfigError, match=rf"recover\.{name}="):
