@@ -29,6 +29,7 @@ BATCH_TOKENS_ON_GPU = 16_384
 """The same on a GPU, which is idle with fewer (docs/serving.md)."""
 
 CUDA = "CUDAExecutionProvider"
+Providers = tuple[tuple[str, dict[str, str]], ...]
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -132,7 +133,7 @@ class OnnxRuntimeSession:
         threads: int,
         *,
         spin_us: int | None = SPIN_US,
-        providers: tuple[tuple[str, dict[str, str]], ...] = (("CPUExecutionProvider", {}),),
+        providers: Providers = (("CPUExecutionProvider", {}),),
     ) -> None:
         import onnxruntime
 
@@ -188,7 +189,7 @@ class CudaSession(OnnxRuntimeSession):
                 "'onnxruntime-gpu[cuda,cudnn]', or leave the runtime out."
             )
         onnxruntime.preload_dlls()  # CUDA's libraries, where they came as Python packages
-        providers = ((CUDA, {"use_tf32": "0"}), ("CPUExecutionProvider", {}))
+        providers: Providers = ((CUDA, {"use_tf32": "0"}), ("CPUExecutionProvider", {}))
         super().__init__(path, (), threads, providers=providers)
         if CUDA not in self._session.get_providers():  # it falls back without an exception
             raise ConfigError(
