@@ -33,7 +33,7 @@ from lightning_tune.training.stored import as_plain
 from lightning_tune_export.prune.probing import fast_type
 from lightning_tune_export.prune.rebuilding import module_like
 
-LR, WIDTH = 6e-4, 384
+SHORT_LR, LR, WIDTH = 1e-4, 6e-4, 384
 _WITHOUT_DROPOUT = DropoutSettings(hidden=0.0, attention=0.0)
 
 
@@ -44,8 +44,7 @@ class RecoverSettings:
     Args:
         epochs: Most epochs over the training split, at least 0; training stops early where the
             main metric of validation does not rise.
-        lr: Peak learning rate, above 0; None: 6e-4 for a width of 384, which was chosen on
-            validation with MiniLM, and in proportion less for wider encoders.
+        lr: Peak learning rate, above 0; None: `lr_for` chooses.
         temperature: Of the answers, above 0.
         hidden: Weight of the hidden states' difference, at least 0.
         labels: Share of the loss against the labels, in [0, 1].
@@ -71,8 +70,15 @@ class RecoverSettings:
             )
 
     def lr_for(self, width: int) -> float:
-        """Return the learning rate for an encoder of a width."""
-        return LR * min(1.0, WIDTH / width) if self.lr is None else self.lr
+        """Return the learning rate for an encoder of a width.
+
+        One epoch must not undo what least squares have mended; several have the time to learn
+        anew, and end higher. Both rates were chosen on validation with MiniLM; wider encoders get
+        less in proportion.
+        """
+        if self.lr is not None:
+            return self.lr
+        return (SHORT_LR if self.epochs == 1 else LR) * min(1.0, WIDTH / width)
 
     def objective(self, layers: list[int] | None) -> Distillation:
         """Return the objective that they make, for a student of these layers of its teacher."""

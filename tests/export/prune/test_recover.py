@@ -69,7 +69,8 @@ def test_the_same_seed_recovers_the_same_weights(arrange):
 
 @pytest.mark.parametrize(("width", "lr"), [(32, 6e-4), (384, 6e-4), (768, 3e-4), (1024, 2.25e-4)])
 def test_wider_encoders_learn_at_a_lower_rate(width, lr):
-    assert RecoverSettings().lr_for(width) == pytest.approx(lr)
+    assert RecoverSettings(epochs=3).lr_for(width) == pytest.approx(lr)
+    assert RecoverSettings(epochs=1).lr_for(width) == pytest.approx(lr / 6)
     assert RecoverSettings(lr=1e-5).lr_for(width) == 1e-5
 
 
