@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -188,9 +190,10 @@ class CudaSession(OnnxRuntimeSession):
                 "none; replace onnxruntime: pip uninstall onnxruntime, then pip install "
                 "'onnxruntime-gpu[cuda,cudnn]', or leave the runtime out."
             )
-        onnxruntime.preload_dlls()  # CUDA's libraries, where they came as Python packages
         providers: Providers = ((CUDA, {"use_tf32": "0"}), ("CPUExecutionProvider", {}))
-        super().__init__(path, (), threads, providers=providers)
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints why it falls back, at length
+            onnxruntime.preload_dlls()  # CUDA's libraries, where they came as Python packages
+            super().__init__(path, (), threads, providers=providers)
         if CUDA not in self._session.get_providers():  # it falls back without an exception
             raise ConfigError(
                 "runtime='cuda' found no GPU that ONNX Runtime can use; check nvidia-smi, and that "

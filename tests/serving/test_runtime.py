@@ -51,10 +51,11 @@ def test_a_gpu_that_onnx_runtime_was_not_built_for_is_told(write_bundle):
         Bundle(write_bundle().path, runtime="cuda")
 
 
-def test_a_gpu_that_onnx_runtime_falls_back_from_is_told(write_bundle, monkeypatch):
+def test_a_gpu_that_onnx_runtime_falls_back_from_is_told(write_bundle, monkeypatch, capsys):
     opened = onnxruntime.InferenceSession
 
     def falling_back(*args, providers, **kwargs):  # as onnxruntime-gpu does without a usable GPU
+        print("EP Error ... Falling back to ['CPUExecutionProvider'] and retrying.")
         return opened(*args, providers=["CPUExecutionProvider"], **kwargs)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", falling_back)
@@ -62,6 +63,7 @@ def test_a_gpu_that_onnx_runtime_falls_back_from_is_told(write_bundle, monkeypat
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     with pytest.raises(ConfigError, match=r"found no GPU"):
         Bundle(write_bundle().path, runtime="cuda")
+    assert capsys.readouterr().out == ""
 
 
 def test_a_gpu_computes_the_portable_model(write_bundle):
