@@ -120,7 +120,7 @@ def test_an_answer_that_is_no_number_is_an_error(write_bundle, tmp_path, monkeyp
     true_run = bundle.session.run
 
     class Overflowing:
-        name, outputs = "test", 2
+        name, outputs, batch_tokens = "test", 2, 512
 
         def run(self, batch):
             logits = true_run(batch)
