@@ -20,8 +20,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
+from speed import MINILM, small_base_shape
 from torch import Tensor
 
 from lightning_tune.errors import ConfigError
@@ -38,7 +40,6 @@ WAYS: Mapping[str, dict[str, bool]] = {
     "compiled": {"compiled": True},
     "packed and compiled": {"packed": True, "compiled": True},
 }
-MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 COLUMNS = ("way", "ms", "samples/s", "over padded", "from", "to", "MFU", "memory MB")
 
 
@@ -111,18 +112,6 @@ def build(backbone: str, device: torch.device, names: list[str]) -> dict[str, St
     return found
 
 
-def base_shape(folder: str) -> str:
-    """Write an encoder of the shape of BERT-base with random weights and MiniLM's tokenizer."""
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    from lightning_tune.models.backbones import resolve
-
-    torch.manual_seed(0)
-    BertModel(BertConfig()).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(resolve(MINILM)).save_pretrained(folder)
-    return folder
-
-
 def report(ways: Mapping[str, Stepping], flops: list[float], peak: float | None, size: int) -> None:
     """Print a row for each way, of the rounds that flops were counted for."""
     rounds = len(flops)
@@ -168,7 +157,7 @@ def main() -> int:
     effort = FULL_ON_GPU if device.type == "cuda" else QUICK_ON_CPU
     peaks = measure(device, "bf16", effort)
     with tempfile.TemporaryDirectory() as folder:
-        backbone = base_shape(folder) if args.base_shape else args.backbone
+        backbone = small_base_shape(Path(folder)) if args.base_shape else args.backbone
         ways = build(backbone, device, args.ways)
     encoder = ways["padded"].module.classifier.encoder
     count, words = training_flops(encoder), int(encoder.config.vocab_size)

@@ -47,9 +47,7 @@ def torch_on_gpu(classifier: Any, dtype: torch.dtype) -> Runner:
     return run
 
 
-def session_on_gpu(
-    path: Path, *, tf32: bool = False, disabled_optimizers: tuple[str, ...] = ()
-) -> Runner:
+def session_on_gpu(path: Path, *, tf32: bool = False) -> Runner:
     """Return what answers in ONNX Runtime on the GPU."""
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -57,7 +55,6 @@ def session_on_gpu(
         str(path),
         options,
         providers=[(CUDA, {"use_tf32": str(int(tf32))}), ("CPUExecutionProvider", {})],
-        disabled_optimizers=list(disabled_optimizers),
     )
     assert session.get_providers()[0] == CUDA, "ONNX Runtime fell back to the processor"
     names = [one.name for one in session.get_inputs()]
