@@ -149,3 +149,49 @@ def test_what_cannot_be_done_is_one_line(inputs):
     twice = dataset(inputs[:1]).union(dataset(inputs[:1]))
     with pytest.raises(DataError, match=r"two rows are .*:1; a row needs a line of its own"):
         prepare_dataset(twice, inputs[:1], Recipe(**ALONE))
+
+
+def same_rows(spread, alone, inputs: list[str]) -> None:
+    """What two workers give, told apart from what one machine gives by nothing."""
+    assert set(spread.splits) == set(alone.splits)
+    for split, table in alone.splits.items():
+        assert gathered(spread.splits[split], inputs).to_pylist() == ordered(table).to_pylist()
+    assert spread.found.steps == alone.steps
+    assert spread.found.labels == alone.labels
+    assert spread.found.leaks == alone.leaks
+
+
+def test_rows_that_have_a_side_already_keep_it_and_are_checked_for_leaks(inputs):
+    alone = run(Job([Input(inputs[0])], test=[Input(inputs[1])], recipe=Recipe(**ALONE)))
+    rows = dataset(inputs).to_pandas()
+    sides = [None if source == inputs[0] else "test" for source in rows["source"]]
+    table = pa.Table.from_pandas(rows, preserve_index=False).append_column(
+        "split", pa.array(sides, pa.string())
+    )
+    spread = prepare_dataset(ray.data.from_arrow(table).repartition(7), inputs, Recipe(**ALONE))
+    same_rows(spread, alone, inputs)
+
+
+def several(inputs: list[str], tmp_path) -> list[str]:
+    """The same texts, each under none, one or two labels, for a customer, with a second text."""
+    names = []
+    for name in inputs:
+        table = pq.read_table(name)
+        draw = random.Random(1)
+        labels = [
+            draw.sample(["card", "bill", "tax"], draw.choice([1, 1, 2])) for _ in table["text"]
+        ]
+        table = table.set_column(1, "label", pa.array(labels, pa.list_(pa.string())))
+        groups = [f"customer {draw.randrange(60)}" for _ in labels]
+        table = table.append_column("group", pa.array(groups))
+        names.append(str(tmp_path / name.split("/")[-1]))
+        pq.write_table(table, names[-1])
+    return names
+
+
+def test_several_labels_and_groups_give_the_rows_of_one_machine(inputs, tmp_path):
+    names = several(inputs, tmp_path)
+    recipe = Recipe(**ALONE, split=SplitSettings(by="group"))
+    alone = run(Job([Input(name, group="group") for name in names], recipe=recipe))
+    assert alone.labels.kind == "multilabel"
+    same_rows(prepare_dataset(dataset(names), names, recipe), alone, names)
