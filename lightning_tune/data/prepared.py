@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from lightning_tune.errors import DataError
 from lightning_tune.schema import TASK_KINDS, Split, TaskKind
-from lightning_tune.tables import Fields
+from lightning_tune.tables import Fields, TableFormat, read_header
 
 MANIFEST = "prepare.json"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -38,12 +39,16 @@ def prepared_files(spec: str) -> dict[Split, Path]:
 
 
 def prepared_fields(spec: str, fields: Fields) -> Fields:
-    """Fill the columns that the user left at their defaults from the folder's prepare.json.
+    """Take columns from the folder's prepare.json that the user left at their defaults.
+
+    A column that is stated but not there is one of the raw data, as in the config that reads it:
+    the folder's own takes its place, and one line says so.
 
     Raises:
-        DataError: if that does not say what its columns mean.
+        DataError: if prepare.json does not say what its columns mean.
     """
     stated = _stated(spec)
+    there = _columns(spec)
     written = {
         name: stated["fields"][name]
         for name in _COLUMNS
@@ -54,7 +59,12 @@ def prepared_fields(spec: str, fields: Fields) -> Fields:
         name: value
         for name, value in written.items()
         if getattr(fields, name) == getattr(default, name)
+        or (value is not None and getattr(fields, name) not in there)
     }
+    absent = [name for name in changed if getattr(fields, name) != getattr(default, name)]
+    if absent:
+        stated_as = ", ".join(f"data.{name}={getattr(fields, name)!r}" for name in absent)
+        _tell_columns(spec, stated_as, ", ".join(repr(changed[name]) for name in absent))
     empty = fields.label_may_be_empty or stated["task"] == "multilabel"
     return replace(fields, columns=None, label_may_be_empty=empty, **changed)
 
@@ -135,6 +145,18 @@ def _reviewed(stated: Mapping[str, Any]) -> dict[str, Any]:
     for review in stated.get("reviews", []):
         total.update(counts(review))
     return {"reviewed": dict(total)} if total else {}
+
+
+def _columns(spec: str) -> Sequence[str]:
+    """Return the columns that the files of the splits have."""
+    files = prepared_files(spec).values()
+    return next((read_header(str(file), TableFormat()) for file in files), ())
+
+
+@cache
+def _tell_columns(spec: str, stated: str, own: str) -> None:
+    """Say once, not for each split, that columns of the folder take the place of stated ones."""
+    log.warning("%s has no %s; its own columns are read: %s.", spec, stated, own)
 
 
 def _folder(spec: str) -> Path:

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lightning_tune.data.prepared import (
@@ -119,6 +121,20 @@ def test_no_label_may_hold_in_multilabel_data_alone(folder: Path) -> None:
     assert prepared_fields(str(state(folder, task="multilabel")), Fields()).label_may_be_empty
     kept = prepared_fields(str(state(folder)), Fields(label_may_be_empty=True))
     assert kept.label_may_be_empty
+
+
+def test_a_column_of_the_raw_data_gives_way_to_the_folders_own_and_one_line_says_so(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pq.write_table(
+        pa.table({"text": ["a"], "label": ["b"], "note": ["c"]}), folder / "train.parquet"
+    )
+    raw = Fields(text="sentence", label="note", weight="w")
+    fields = prepared_fields(str(folder), raw)
+    assert prepared_fields(str(folder), raw) == fields
+    assert (fields.text, fields.label, fields.weight) == ("text", "note", "w")
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line == f"{folder} has no data.text='sentence'; its own columns are read: 'text'."
 
 
 def test_numbers_are_picked_out_of_anything() -> None:
