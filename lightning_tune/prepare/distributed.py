@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def prepare_dataset(
     job = Job([Input(source) for source in sources], recipe=recipe, task=task)
     _check(rows, recipe)
     done = rows.map_batches(
-        _row_wise, batch_format="pyarrow", fn_kwargs={"steps": row_steps(recipe)}
+        partial(_row_wise, steps=row_steps(recipe)), batch_format="pyarrow"
     ).materialize()
     collected, kind = _collected(done, job)
     found = Found(collected, [])
