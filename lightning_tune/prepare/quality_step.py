@@ -55,8 +55,8 @@ class LookSettings:
         folds: Parts of the rows, each answered by a model of the others, at least 2.
         rounds: How often all folds are fitted, at least 1; null: 2 in fast mode, 1 in encoder mode.
         seed: Decides about the folds.
-        outliers: Robust deviations above the median distance from which a text is an outlier, above
-            0; null: none is looked for.
+        outliers: Robust deviations above the median surprisal from which a text is an outlier,
+            above 0; null: none is looked for.
         rare: Rows below which a class is called rare, at least 0.
         rows: Most rows that are looked at, at least 50; of more a draw, the same one every time.
         on_suspects: Whether rows whose label is suspected are kept, and told of in a table to

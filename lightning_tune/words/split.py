@@ -24,6 +24,15 @@ def is_unspaced(word: str) -> bool:
     return _SPACELESS.match(word) is not None
 
 
+def spaced(text: str) -> str:
+    """Put spaces around each character of a script without spaces.
+
+    >>> spaced("the \u96fb\u5f71")
+    'the  \u96fb  \u5f71 '
+    """
+    return _SPACELESS.sub(r" \g<0> ", text)
+
+
 @dataclass(frozen=True)
 class WordChange:
     """A word that was replaced.

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lightning_tune.errors import ConfigError
 from lightning_tune.prepare.quality.balance import Balance, balance
 from lightning_tune.prepare.quality.folds import FitPredict
-from lightning_tune.prepare.quality.linear import text_vectors
-from lightning_tune.prepare.quality.outliers import is_outlier, outlier_scores
+from lightning_tune.prepare.quality.outliers import is_outlier, surprisals
 from lightning_tune.prepare.quality.suspects import QualitySettings, Suspects, suspects
 from lightning_tune.schema import Label
-
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
-"""Texts -> vectors in which like texts lie near each other, [n, width]."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +21,8 @@ class AssessSettings:
 
     Args:
         suspects: How suspected labels are looked for; null: they are not.
-        outliers: Robust deviations above the median distance from which a text is an outlier, above
-            0; null: none is looked for.
+        outliers: Robust deviations above the median surprisal from which a text is an outlier,
+            above 0; null: none is looked for.
         rare: Rows below which a class is called rare, at least 0.
 
     Raises:
@@ -52,7 +47,7 @@ class Assessment:
     Args:
         balance: The sizes of the classes; None where labels are numbers.
         suspects: Suspected labels; None where none were looked for, or labels are numbers.
-        outliers: Positions of the texts that are like no other, the farthest first.
+        outliers: Positions of the texts that are like no other, the most surprising first.
         counts: By documented names: `rows`, `classes`, `rare_classes`, `suspects`, `outliers`.
     """
 
@@ -68,7 +63,6 @@ def assess(
     *,
     settings: AssessSettings = AssessSettings(),  # frozen
     probabilities: FitPredict | None = None,
-    embed: Embed | None = None,
 ) -> Assessment:
     """Look at the labels of some rows.
 
@@ -78,7 +72,6 @@ def assess(
             be told.
         settings: What is looked for.
         probabilities: What fits and answers where suspects are looked for in encoder mode.
-        embed: What tells which texts are alike; null: their words and characters.
 
     Raises:
         ConfigError: if encoder mode is asked for and nothing answers.
@@ -91,7 +84,7 @@ def assess(
         found = suspects(texts, labels, settings=settings.suspects, probabilities=probabilities)
     strangers: list[int] = []
     if settings.outliers is not None and texts:
-        scores = outlier_scores((embed or text_vectors)(texts))
+        scores = surprisals(texts)
         flags = is_outlier(scores, deviations=settings.outliers)
         strangers = [int(at) for at in np.argsort(-scores, kind="stable") if flags[at]]
     return Assessment(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from lightning_tune.errors import ConfigError
@@ -40,16 +39,6 @@ def test_what_is_not_asked_for_is_not_done():
     found = assess(TEXTS, LABELS, settings=AssessSettings(suspects=None, outliers=None, rare=31))
     assert (found.suspects, found.outliers) == (None, [])
     assert found.counts["rare_classes"] == 2
-
-
-def test_vectors_may_come_from_elsewhere():
-    def embed(texts):
-        vectors = np.ones((len(texts), 3), np.float32)
-        vectors[11] = [1, -1, -1]
-        return vectors
-
-    settings = AssessSettings(suspects=None)
-    assert assess(TEXTS, LABELS, settings=settings, embed=embed).outliers == [11]
 
 
 @pytest.mark.parametrize(
