@@ -13,7 +13,7 @@ from typing import Any
 
 from lightning_tune.errors import DataError
 from lightning_tune.schema import TASK_KINDS, Split, TaskKind
-from lightning_tune.tables import Fields, TableFormat, read_header
+from lightning_tune.tables import Fields, TableFormat, digest, read_header
 
 MANIFEST = "prepare.json"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -89,8 +89,9 @@ def prepared_figures(spec: str | Sequence[str] | None) -> dict[str, Any]:
         spec: What the user wrote as data.
 
     Returns:
-        `report`, its path; `verdict`; `missed`, the limits that warn or fail; the report's own
-        counts by their keys, and `reviewed`, what `review` changed since. No text of the data, no
+        `report`, its path; `verdict`; `missed`, the limits that warn or fail; `edited`, files of
+        the splits whose SHA-256 is not the one that was written; the report's own counts by their
+        keys, and `reviewed`, what `review` changed since. No text of the data, no
         name of a class. Empty where the data is no such folder, or has no report.
     """
     name = _single(spec)
@@ -108,12 +109,15 @@ def prepared_figures(spec: str | Sequence[str] | None) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as err:
         log.warning("%s cannot be read (%s); the run does not tell it.", path, type(err).__name__)
         return {}
+    stated = _stated(name)
+    edited = _edited(name, stated)
     return {
         "report": str(Path(name) / page),
         "verdict": verdict,
         "missed": ", ".join(map(str, missed)),
+        **({"edited": ", ".join(edited)} if edited else {}),
         **counts(figures),
-        **_reviewed(_stated(name)),
+        **_reviewed(stated),
     }
 
 
@@ -137,6 +141,16 @@ def counts(values: Mapping[str, Any]) -> dict[str, Any]:
         elif isinstance(value, int | float) and not isinstance(value, bool):
             found[str(key)] = value
     return found
+
+
+def _edited(spec: str, stated: Mapping[str, Any]) -> list[str]:
+    """Return the files of the splits that neither `prepare` nor `review` wrote as they are."""
+    written = stated.get("files", {})
+    return [
+        file.name
+        for file in prepared_files(spec).values()
+        if file.name in written and digest(str(file)) != written[file.name]
+    ]
 
 
 def _reviewed(stated: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,7 +96,8 @@ class DataSummary:
         """Return what `prepare` said of the data, in one line."""
         told = self.prepared
         missed = f" ({told['missed']})" if told["missed"] else ""
-        return f"prepared         {told['verdict']}{missed}: {told['report']}"
+        since = f"; changed since: {told['edited']}" if "edited" in told else ""
+        return f"prepared         {told['verdict']}{missed}: {told['report']}{since}"
 
     def _table(self) -> Table:
         from rich.table import Table

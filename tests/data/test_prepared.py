@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,19 @@ def test_a_damaged_report_is_told_and_stops_nothing(
     assert "report.json cannot be read" in caplog.text
     (folder / "report.json").unlink()
     assert prepared_figures(str(folder)) == {}
+
+
+def test_a_file_that_was_changed_by_hand_is_named(folder: Path) -> None:
+    pq.write_table(pa.table({"text": ["a"], "label": ["b"]}), folder / "train.parquet")
+    (folder / "val.parquet").write_bytes((folder / "train.parquet").read_bytes())
+    files = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest()
+        for name in ("train.parquet", "val.parquet")
+    }
+    state(folder, task="binary", files=files)
+    assert "edited" not in prepared_figures(str(folder))
+    pq.write_table(pa.table({"text": ["a"], "label": ["c"]}), folder / "train.parquet")
+    assert prepared_figures(str(folder))["edited"] == "train.parquet"
 
 
 def test_the_record_stands_for_a_page_that_is_missing(folder: Path) -> None:

@@ -110,4 +110,7 @@ def test_what_prepare_said_is_a_line_of_its_own(two_splits):
     assert "prepared" not in printed(summarise(two_splits, BINARY))
     passed = printed(summarise(two_splits, BINARY, {**told, "verdict": "PASS", "missed": ""}))
     assert "PASS: data/" in passed
+    assert "changed since" not in passed
+    edited = printed(summarise(two_splits, BINARY, {**told, "edited": "train.parquet"}))
+    assert "data/[b]x/report.html; changed since: train.parquet" in edited
     assert "prepared" not in summarise(two_splits, BINARY).to_dict()
