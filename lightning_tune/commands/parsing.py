@@ -33,7 +33,13 @@ class OneLineErrors:
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise ConfigError with the cause in one line."""
-        raise ConfigError(explain(message, self.settings, self.options)) from ex
+        options = self.options or self._own_options()
+        raise ConfigError(explain(message, self.settings, options)) from ex
+
+    def _own_options(self) -> list[str]:
+        """Return the flags of a parser that jsonargparse made itself, as for a nested dataclass."""
+        actions = getattr(self, "_actions", ())
+        return [option for action in actions for option in action.option_strings]
 
 
 class FunctionParser(OneLineErrors, ArgumentParser):
@@ -94,6 +100,9 @@ def explain(message: str, settings: Sequence[Setting], options: Sequence[str] = 
         return _unkeyed(message, settings, options)
     explained = _search(r"\n\s+- (?!Expected|Not a valid|Unable to)(.+)", message)
     if explained is not None:  # one level below
+        nested = re.match(r"'(\S+)'( is not a setting.*)", explained)
+        if nested is not None and "NestedArg(" in message:
+            return f"--{key}.{nested[1]}{nested[2]}"
         inside = explained.startswith(key) or "NestedArg(" in message
         return explained if inside else f"{_source(key, settings)}{explained}"
     value = _search(r"(?:Got value|Given value): (.*)", message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time as clock
 from collections.abc import Sequence
 from functools import partial
@@ -215,4 +216,4 @@ def _finish(report: PrepareReport, output: str, seconds: float) -> None:
         raise GateError(
             f"the data misses a limit: {missed}; {output} holds the report, and no splits."
         )
-    print(f"{'next':<16} {PROGRAM} fit --data.train {output}")
+    print(f"{'next':<16} {PROGRAM} fit -c quickstart --data.train {shlex.quote(output)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,8 @@ from lightning_tune.errors import ConfigError, DataError, nearest
 from lightning_tune.schema import Label, LabelSet, TaskKind
 
 _JOIN = "\x1f"
+_LONGEST = 120
+"""Most characters of a class name; what is longer may be a text, and is shown nowhere."""
 
 
 def settle(tables: Sequence[pa.Table], task: TaskKind | None) -> tuple[list[pa.Table], str | None]:
@@ -101,9 +103,10 @@ def label_set(table: pa.Table, task: TaskKind | None) -> LabelSet:
     """Return the task kind and the names of the labels.
 
     Raises:
-        DataError: if the labels do not fit the task, or are all one class.
+        DataError: if the labels do not fit the task, are all one class, or are texts.
     """
     counts = class_counts(table)
+    _check_lengths(table, counts)
     if pa.types.is_list(table["label"].type):
         names: list[Label] = [(name,) for name in counts]
         return recognise(names or [()], list(counts.values()) or [0], task=task or "multilabel")
@@ -148,17 +151,33 @@ def check_known(table: pa.Table, labels: LabelSet, split: str) -> None:
     """Refuse labels of a split that train does not have.
 
     Raises:
-        DataError: naming the label, a row with it, and the nearest there is.
+        DataError: naming the label and the nearest there is; what may be a text is not shown.
     """
     if labels.kind == "regression":
         return
     strange = [name for name in class_counts(table) if name not in labels.names]
+    _check_lengths(table, strange)
     if strange:
         raise DataError(
             f"{split} has the label {strange[0]!r}"
             + (f" and {len(strange) - 1} more" if len(strange) > 1 else "")
             + " that train does not have; correct its rows, or add some to train."
             + nearest(strange[0], labels.names)
+        )
+
+
+def _check_lengths(table: pa.Table, names: Iterable[str]) -> None:
+    """Refuse texts where labels should stand; they would be class names of every report."""
+    long = max(names, key=len, default="")
+    if len(long) > _LONGEST:
+        rows = table["label"].to_pylist()
+        at = next(
+            at for at, row in enumerate(rows) if row is not None and (row == long or long in row)
+        )
+        raise DataError(
+            f"{table['source'][at]}:{table['line'][at]}: the label has {len(long)} characters, and "
+            f"a class name has up to {_LONGEST}; its column may hold the texts: look at --text, "
+            "--label and --columns."
         )
 
 

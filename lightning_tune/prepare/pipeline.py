@@ -290,7 +290,10 @@ def _without_near(splits: Splits, found: Found, job: Job) -> Splits:
 
 def _divided(splits: Splits, found: Found, recipe: Recipe) -> Splits:
     own = {split: splits[split] for split in found.own}
-    divided = divide(splits["train"], recipe.split, own=list(own))
+    try:
+        divided = divide(splits["train"], recipe.split, own=list(own))
+    except DataError as err:
+        raise DataError(f"{err}{_gone(found)}") from err
     after: Splits = {**divided.splits, **own}
     _check_train(class_counts(splits["train"]), after["train"], recipe)
     ties = [] if found.near is None else found.near.ties
@@ -330,6 +333,16 @@ def _copy(found: Found, job: Job) -> None:
     rows = sum(table.num_rows for table in splits.values())
     after = rows + counts["copies"]
     found.step(augment_step.STEP, (rows, after), DROPPED.empty_table(), counts)
+
+
+def _gone(found: Found) -> str:
+    """Return which steps dropped rows before, where these were more than half."""
+    read = sum(found.collected.noted.read)
+    by_step = {step.name: step.rows_in - step.rows_out for step in found.steps}
+    if 2 * sum(by_step.values()) <= read:
+        return ""
+    told = ", ".join(f"{name} {count:,}" for name, count in by_step.items() if count)
+    return f" Of {read:,} rows that were read, steps before it dropped: {told}."
 
 
 def _check_train(before: Mapping[str, int], train: pa.Table, recipe: Recipe) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from lightning_tune.errors import DataError, nearest
 from lightning_tune.schema import Label
-from lightning_tune.tables import TableFormat, open_table, write_rows
+from lightning_tune.tables import TableFormat, delimiter_hint, open_table, write_rows
 from lightning_tune.tables.records import Missing, shorten
 
 _ROW = re.compile(r"([a-z]+):([1-9]\d{0,14}):([0-9a-f]{16})")
@@ -90,9 +90,10 @@ def read_sheet(
     table = open_table(source, format, None)
     for name in needed:
         if name not in table.names:
+            there = ", ".join(map(shorten, table.names[:12]))
             raise DataError(
-                f"{source} has no column {name!r}; it has {', '.join(table.names[:12])}."
-                + nearest(name, table.names)
+                f"{source} has no column {name!r}; it has {there}."
+                + (delimiter_hint(table.names) or nearest(name, table.names))
             )
     wanted = [*needed, *(name for name in optional if name in table.names)]
     sheet = Sheet(source, [], {name: [] for name in wanted})

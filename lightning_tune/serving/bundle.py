@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class Bundle:
         if verify and not portable and runtime in (None, self.manifest.session.runtime):
             self._check_probe()
 
-    def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> list[Answer]:
+    def __call__(self, texts: Iterable[str], pairs: Iterable[str] | None = None) -> list[Answer]:
         """Answer texts, in their order.
 
         Args:
@@ -101,22 +101,23 @@ class Bundle:
             pairs: The second texts, where the model was tuned on pairs.
 
         Raises:
-            DataError: if texts is one string, or pairs are missing or not wanted.
+            DataError: if texts is one string, one of them is no string, or pairs are missing or not
+                wanted.
         """
         return answers(self.labels, self.scores(texts, pairs), self.manifest.calibration)
 
     def scores(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+        self, texts: Iterable[str], pairs: Iterable[str] | None = None
     ) -> NDArray[np.float32]:
         """Return calibrated probabilities [texts, labels], or scores [texts] in regression."""
         return apply(self.logits(texts, pairs), self.labels, self.manifest.calibration)
 
     def logits(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None
+        self, texts: Iterable[str], pairs: Iterable[str] | None = None
     ) -> NDArray[np.float32]:
         """Return logits [texts, outputs], those of a text's windows averaged."""
-        if isinstance(texts, str) or isinstance(pairs, str):
-            raise DataError("texts is one string; give a list of texts: [text].")
+        texts = _strings(texts, "texts")
+        pairs = None if pairs is None else _strings(pairs, "pairs")
         if (pairs is None) != (self.manifest.fields.text_pair is None):
             tuned = "single texts; leave pairs out" if pairs else "pairs; give the second texts"
             raise DataError(f"{self.path} was tuned on {tuned}.")
@@ -189,6 +190,20 @@ def check_names(folder: Path, labels: LabelSet) -> None:
             f"{path} names the labels {', '.join(found[:5])} and bundle.json "
             f"{', '.join(labels.names[:5])}; export the bundle again."
         )
+
+
+def _strings(values: Iterable[str], name: str) -> list[str]:
+    """Return texts as a list of strings."""
+    if isinstance(values, str):
+        raise DataError(f"{name} is one string; give a list of texts: [text].")
+    listed = list(values)
+    for at, value in enumerate(listed):
+        if not isinstance(value, str):
+            raise DataError(
+                f"{name}[{at}] is of type {type(value).__name__}; every text is a string, so leave "
+                "a missing one out."
+            )
+    return listed
 
 
 def _encoder(folder: Path, manifest: Manifest) -> TextEncoder:

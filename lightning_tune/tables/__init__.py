@@ -4,7 +4,7 @@ Texts stay texts: "NA" is no missing value, labels "01" and "1" differ, every fi
 """
 
 from lightning_tune.tables.files import digest, expand
-from lightning_tune.tables.formats import Fields, FormatName, TableFormat
+from lightning_tune.tables.formats import Fields, FormatName, TableFormat, delimiter_hint
 from lightning_tune.tables.rows import (
     BadRow,
     BadRows,
@@ -22,6 +22,7 @@ __all__ = [
     "FormatName",
     "RowBatch",
     "TableFormat",
+    "delimiter_hint",
     "digest",
     "expand",
     "open_rows",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal, get_args
@@ -18,6 +20,9 @@ EXTENSIONS: dict[str, FormatName] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
+
+
+_A_NAME = re.compile(r"\"?[\w #./:-]{1,32}\"?")
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,20 @@ def delimiter_of(kind: FormatName, format: TableFormat) -> str:
             "nor a line end."
         )
     return format.delimiter
+
+
+def delimiter_hint(names: Sequence[str]) -> str:
+    """Return what to do where all names of a header line were read as one; empty where not.
+
+    >>> delimiter_hint(["id;text"])
+    " If its fields are separated by ';', set data.format.delimiter to that."
+    """
+    if len(names) != 1:
+        return ""
+    mark = next((mark for mark in ";\t|," if mark in names[0]), None)
+    if mark is None or not all(map(_A_NAME.fullmatch, names[0].split(mark))):
+        return ""
+    return f" If its fields are separated by {mark!r}, set data.format.delimiter to that."
 
 
 def is_quoted(kind: FormatName, format: TableFormat) -> bool:

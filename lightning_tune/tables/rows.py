@@ -9,7 +9,14 @@ from typing import Literal, TypeVar
 from lightning_tune.errors import ConfigError, DataError, nearest
 from lightning_tune.schema import Label
 from lightning_tune.tables.delimited import DelimitedTable
-from lightning_tune.tables.formats import Fields, TableFormat, delimiter_of, is_quoted, kind_of
+from lightning_tune.tables.formats import (
+    Fields,
+    TableFormat,
+    delimiter_hint,
+    delimiter_of,
+    is_quoted,
+    kind_of,
+)
 from lightning_tune.tables.jsonl import JsonLinesTable
 from lightning_tune.tables.parquet import ParquetTable
 from lightning_tune.tables.records import Records, Table, shorten
@@ -202,7 +209,8 @@ def _wrong_column(source: str, setting: str, name: str, names: Sequence[str]) ->
     return DataError(
         f"{source} has no column {name!r} (data.{setting}); it has {shown}{more}."
         + (
-            nearest(name, names)
+            delimiter_hint(names)
+            or nearest(name, names)
             or " Name one of them, or set data.columns where there is no header line."
         )
     )

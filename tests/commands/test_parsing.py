@@ -181,7 +181,7 @@ CONFIGS = [
     ("trainer: {callbacks: [{monitor: x}]}", "bad.yaml: trainer.callbacks has no class_path."),
     ("trainer: {callbacks: [3]}", "trainer.callbacks=3 (from bad.yaml) is not the name of a Callback."),
     ("trainer: {callbacks: [{class_path: own_callbacks.Quiet, init_args: {size: x}}]}", "trainer.callbacks.size='x' (from bad.yaml) is not an int."),
-    ("trainer: {callbacks: [{class_path: own_callbacks.Patient, init_args: {monitr: x}}]}", "bad.yaml: trainer.callbacks: 'monitr' is not a setting."),
+    ("trainer: {callbacks: [{class_path: own_callbacks.Patient, init_args: {monitr: x}}]}", "bad.yaml: trainer.callbacks: 'monitr' is not a setting. Did you mean 'monitor'?"),
     ("trainer: {callbacks: [{class_path: own_callbacks.Patient, init_args: {monitor: x, patience: x}}]}", "bad.yaml: trainer.callbacks: patience='x' is not an int."),
     ("trainer: {callbacks: [{class_path: own_callback.Quiet}]}", "trainer.callbacks='own_callback.Quiet' (from bad.yaml): 'own_callback' cannot be imported (No module named 'own_callback'); run from its folder with python -m, or install it."),
     ("trainer: {logger+: [{class_path: lightning_tune.training.loggers.WandbRun, init_args: {projct: x}}]}", f"bad.yaml: 'trainer.logger.projct' is not a setting. Did you mean 'project'?{ALL}"),

@@ -103,7 +103,10 @@ def test_the_commands_of_the_readme(work, capsys, tiny_backbone):
     assert dropped.column_names == ["source", "line", "step", "reason"]
     assert sorted(dropped["line"].to_pylist()) == [4, 122, 123, 124]
     output = capsys.readouterr().out
-    assert "next             python -m lightning_tune fit --data.train data/tickets" in output
+    assert (
+        "next             python -m lightning_tune fit -c quickstart --data.train data/tickets"
+        in output
+    )
     data = TextDataModule("data/tickets", tokenizer=str(tiny_backbone("bert")), max_length=16)
     data.setup()
     assert data.label_set.names == ("bill", "card")

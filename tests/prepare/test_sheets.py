@@ -70,6 +70,13 @@ def test_a_missing_column_names_the_nearest(tmp_path):
         read_sheet(str(path), ["row", "reviewed"], format=TableFormat())
 
 
+def test_a_sheet_with_semicolons_is_told_what_to_do(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("row;reviewed\n1;a\n")
+    with pytest.raises(DataError, match=r"separated by ';', set data\.format\.delimiter"):
+        read_sheet(str(path), ["row", "reviewed"], format=TableFormat())
+
+
 def test_a_torn_row_is_refused_with_its_line(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text("row,label\na,x,y\n")

@@ -104,6 +104,22 @@ def test_one_string_is_refused(write_bundle):
         Bundle(write_bundle().path)("good film")
 
 
+@pytest.mark.parametrize(
+    ("texts", "named"),
+    [([None], r"texts\[0\] is of type NoneType"), (["a", 1.5], r"texts\[1\] is of type float")],
+)
+def test_what_is_no_string_is_refused_with_its_place(write_bundle, texts, named):
+    with pytest.raises(DataError, match=named):
+        Bundle(write_bundle().path)(texts)
+
+
+def test_any_sequence_of_strings_is_answered(write_bundle):
+    bundle = Bundle(write_bundle().path)
+    listed = bundle(["good", "bad"])
+    assert bundle(np.array(["good", "bad"])) == listed
+    assert bundle(text for text in ("good", "bad")) == listed
+
+
 def test_a_model_of_single_texts_takes_no_pairs_and_one_of_pairs_no_single_texts(write_bundle):
     with pytest.raises(DataError, match="was tuned on single texts; leave pairs out"):
         Bundle(write_bundle().path)(["good"], ["bad"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lightning_tune.errors import DataError, nearest
+from lightning_tune.tables import delimiter_hint
 
 _A_NAME = re.compile(r"(?!.*\d{4})[\w #./:-]{1,32}")
 
@@ -81,8 +82,13 @@ def _missing(source: str, setting: str, column: str, names: Sequence[str]) -> Da
     shown = [repr(name) for name in names if _A_NAME.fullmatch(name)][:12]
     more = len(names) - len(shown)
     told = ", ".join(shown) + (f" and {more} more" if more and shown else "")
-    there = f"it has {told}" if told else f"its {len(names)} columns have no names"
-    fix = nearest(column, [name for name in names if _A_NAME.fullmatch(name)])
+    unnamed = (
+        "its header is one name" if len(names) == 1 else f"its {len(names)} columns have no names"
+    )
+    there = f"it has {told}" if told else unnamed
+    fix = delimiter_hint(names) or nearest(
+        column, [name for name in names if _A_NAME.fullmatch(name)]
+    )
     return DataError(
         f"{source} has no column {column!r} (--{setting}); {there}."
         + (fix or " Name one of them, or give --columns where there is no header line.")
