@@ -109,6 +109,8 @@ class SqliteTable(QueryTable):
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         try:
             with closing(sqlite3.connect(address, uri=True)) as connection:
+                # ATTACH and VACUUM INTO would make files beside the one that is read-only
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
                 yield connection.execute(self.query)
         except (sqlite3.Error, sqlite3.Warning) as err:
             raise self._failed(err) from err
@@ -136,6 +138,8 @@ class AlchemyTable(QueryTable):
             self._engine = sqlalchemy.create_engine(url)
         except (*self._errors, ImportError) as err:
             raise ConfigError(f"{self.shown} cannot be opened: {err}; correct the URL.") from err
+        except ValueError:  # which quotes what may be a part of the password
+            raise ConfigError(f"{self.shown}: its port is no number; correct the URL.") from None
         with self._asked() as answer:
             if not answer.returns_rows:
                 raise DataError(f"{self.shown}: --query answers with no columns; write a SELECT.")
@@ -147,6 +151,8 @@ class AlchemyTable(QueryTable):
 
         try:
             with self._engine.connect() as connection:
+                if self._engine.dialect.name == "sqlite":  # which commits CREATE and DROP by itself
+                    connection.exec_driver_sql("PRAGMA query_only = ON")
                 streamed = connection.execution_options(yield_per=BATCH_ROWS)
                 yield streamed.execute(text(self.query))
         except self._errors as err:

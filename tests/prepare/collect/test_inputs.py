@@ -150,6 +150,30 @@ def test_sqlite_is_opened_to_read_alone():
     assert Path("tickets.db").read_bytes() == before
 
 
+@pytest.mark.parametrize("query", ["attach 'new.db' as new", "vacuum into 'new.db'"])
+def test_a_query_of_sqlite_makes_no_other_file(query):
+    database("tickets.db")
+    with pytest.raises(DataError, match="the query failed: too many attached databases"):
+        read(Input("sqlite:///tickets.db", query))
+    assert not Path("new.db").exists()
+
+
+@pytest.mark.parametrize("query", ["drop table tickets", "create table more (x)"])
+def test_sqlite_by_sqlalchemy_is_read_alone_too(query):
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    database("tickets.db")
+    before = Path("tickets.db").read_bytes()
+    with pytest.raises(DataError, match="readonly database"):
+        read(Input("sqlite+pysqlite:///tickets.db", query))
+    assert Path("tickets.db").read_bytes() == before
+
+
+def test_a_port_that_is_no_number_is_one_line():
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    with pytest.raises(ConfigError, match=r"//me:\*\*\*@host:port/db: its port is no number"):
+        read(Input("postgresql://me:secret@host:port/db", "select 1"))
+
+
 @pytest.mark.parametrize(
     ("wanted", "error", "message"),
     [
