@@ -306,6 +306,23 @@ def test_a_step_that_would_empty_a_class_is_refused(capsys):
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://me:hunter2@host/gone.csv",
+        "memory://me:hun@ter2@host/gone.csv",
+        "memory://host/gone.csv?version=1&sig=hunter2",
+        "nothing://me:hunter2@host/gone.csv",
+        "postgresql://host/db?user=me&password=hunter2",
+        "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dhunter2",
+    ],
+)
+def test_no_password_of_a_url_is_shown(capsys, url):
+    told = error(capsys, f"--input={url}", "--output=out")
+    assert "ter2" not in told
+    assert "***" in told
+
+
 def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
     raw()
 

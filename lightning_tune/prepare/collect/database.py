@@ -6,7 +6,6 @@ differently.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.errors import ConfigError, DataError, without_password
 from lightning_tune.tables.files import missing_file
 from lightning_tune.tables.records import Records
 
 BATCH_ROWS = 4096
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
-_PASSWORD = re.compile(r"(://[^/@:]*):[^@]*@")
 
 
 def is_database(spec: str) -> bool:
@@ -33,15 +31,6 @@ def is_database(spec: str) -> bool:
     """
     scheme, separator, _ = spec.partition("://")
     return bool(separator) and scheme.partition("+")[0] in DIALECTS
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown.
-
-    >>> without_password("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def open_query(url: str, query: str) -> QueryTable:
