@@ -106,6 +106,15 @@ def test_a_folder_of_text_files_by_class():
         read(Input("films"))
 
 
+def test_a_file_name_that_may_tell_a_person_is_not_shown():
+    for name in ("pos/1.txt", "neg/ann@example.org.txt"):
+        path = Path("films") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"films:1: the file: byte 0 is not utf-8-sig; correct"):
+        read(Input("films"))
+
+
 def test_an_empty_folder_is_explained():
     Path("nothing").mkdir()
     with pytest.raises(DataError, match="nothing is a folder without text files by class"):
