@@ -101,7 +101,9 @@ def label(
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
     with own_flags(label), unwinding():
-        pool = _read_pool(input, columns, format)
+        files = expand(input)
+        _keep(Path(output), [*files, *filter(None, [apply or labelled])])  # apply adds to labelled
+        pool = _read_pool(files, columns, format)
         known = _read_labelled(labelled, columns, format, several=several)
         if apply is not None:
             _take_back(pool, known, apply, Path(output), columns, format, several=several)
@@ -134,9 +136,22 @@ class _Said:
     labels: list[Label]
 
 
-def _read_pool(input: str | list[str], columns: Columns, format: TableFormat) -> Pool:
+def _keep(output: Path, files: Sequence[str]) -> None:
+    """Refuse to write over a file that is read.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for file in (Path(one).expanduser() for one in files):
+        if output.exists() and file.exists() and output.samefile(file):
+            raise ConfigError(
+                f"output={str(output)!r} is a file that is read here, and would be written over; "
+                "name another."
+            )
+
+
+def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> Pool:
     fields = Fields(text=columns.text, text_pair=columns.text_pair, label=None)
-    files = expand(input)
     return pool_of(
         batch
         for file in files

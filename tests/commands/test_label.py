@@ -180,3 +180,21 @@ def test_what_is_wrong_is_one_line(work, capsys, words, message):
     write("all.csv", ["text", "label"], [[text, "x"] for text in CARD + REFUND])
     assert message in refused(capsys, "--output=out.csv", *words)
     assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--output=pool.csv"],
+        ["--output=./pool.csv", "--rules=rules.yaml", "--weak"],
+        ["--output=labelled.csv", "--labelled=labelled.csv"],
+        ["--output=batch.csv", "--apply=batch.csv"],
+    ],
+)
+def test_what_is_read_is_not_written_over(work, capsys, words):
+    assert run("--output=batch.csv", "--count=2") == 0
+    fill_in("batch.csv", lambda text: "card")
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    assert "is a file that is read here, and would be written over" in refused(capsys, *words)
+    assert {path.name: path.read_bytes() for path in work.iterdir()} == before
