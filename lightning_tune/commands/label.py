@@ -101,9 +101,11 @@ def label(
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
     with own_flags(label), unwinding():
-        files = expand(input)
-        _keep(Path(output), [*files, *filter(None, [apply or labelled])])  # apply adds to labelled
-        pool = _read_pool(files, columns, format)
+        sources = expand(input)
+        _keep(
+            Path(output), [*sources, *filter(None, [apply or labelled])]
+        )  # apply adds to labelled
+        pool = _read_pool(sources, columns, format)
         known = _read_labelled(labelled, columns, format, several=several)
         if apply is not None:
             _take_back(pool, known, apply, Path(output), columns, format, several=several)
@@ -223,6 +225,8 @@ def _written(label: Label, output: Path, separator: str | None) -> Any:
 def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
     decided = [at for at, label in enumerate(voted.labels) if label is not None]
     if not decided:
+        if any(rule.votes for rule in voted.rules):
+            raise DataError("the rules' votes are even on every text; write rules that differ.")
         raise DataError(f"no rule votes on any of the {len(pool):,} texts; write broader rules.")
     columns: dict[str, Any] = {"text": [pool.texts[at] for at in decided]}
     if pool.pairs is not None:
@@ -236,6 +240,9 @@ def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
 
 def _say_rules(voted: WeakLabels | None) -> None:
     for rule in voted.rules if voted else ():
+        if not rule.votes:
+            print(f"  {rule.name}: 0 votes, so nothing is known of it")
+            continue
         print(
             f"  {rule.name}: {rule.votes:,} votes, {rule.against:,} against another rule's, "
             f"right {rule.reliability:.0%} of the time by the other rules"
