@@ -196,10 +196,12 @@ def check_none_emptied(before: Mapping[str, int], after: pa.Table, step: str) ->
         DataError: naming the class.
     """
     left = class_counts(after)
+    leaking = step == "leaks"  # which no setting changes
+    fix = "take its texts out of validation and test" if leaking else f"change recipe.{step}"
     for name, count in before.items():
         if count and not left.get(name):
             rows = "row" if count == 1 else f"{count} rows"
             raise DataError(
-                f"{step} would drop the only {rows} of the class {speakable(name)}; change "
-                f"recipe.{step}, add rows of it, or take it out of the input."
+                f"{step} would drop the only {rows} of the class {speakable(name)}; {fix}, "
+                "add rows of it, or take it out of the input."
             )

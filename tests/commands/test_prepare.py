@@ -306,6 +306,13 @@ def test_a_step_that_would_empty_a_class_is_refused(capsys):
     )
 
 
+def test_a_class_that_stands_in_validation_as_a_whole_is_refused_with_what_can_be_done(capsys):
+    raw()
+    told = error(capsys, "--input=raw.csv", "--val=./raw.csv", "--output=out")
+    assert "leaks would drop the only 80 rows of the class 'bill'; take its texts out of" in told
+    assert "recipe." not in told
+
+
 @pytest.mark.parametrize(
     "url",
     [
