@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_tune import __version__
-from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest
+from lightning_tune.errors import ConfigError, StoppedError, TuneError, nearest, without_password
 
 PROGRAM = "python -m lightning_tune"
 TRAINING = frozenset(
@@ -158,7 +158,7 @@ def usage() -> str:
 
 
 def _say(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {without_password(message)}", file=sys.stderr)
     return code
 
 

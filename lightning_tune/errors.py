@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# A port is no password; a password may hold @, and / where nobody encoded it.
+_PASSWORD = re.compile(r"""(://[^/@:\s]*):(?!\d+/)[^\s'"]*@""")
+_SECRET = re.compile(
+    r"((?:[?&;=]|%3B)[\w.-]*(?:passw(?:or)?d|pwd|passphrase|token|secret|signature|sig|key|auth)"
+    r"""(?:=|%3D))(?:(?!%3B)[^&;\s'"])+""",
+    re.IGNORECASE,
+)
 
 
 class TuneError(Exception):
@@ -86,3 +95,16 @@ def with_article(name: str) -> str:
     'an int'
     """
     return f"{'an' if name[0] in 'AEIOaeio' else 'a'} {name}"
+
+
+def without_password(text: str) -> str:
+    """Return a URL, or a message with URLs, as it may be shown: no password, no token, no key.
+
+    >>> without_password("postgresql://me:p@ss@host/db"), without_password("http://host:80/a@b")
+    ('postgresql://me:***@host/db', 'http://host:80/a@b')
+    >>> without_password("https://host/a.csv?v=1&X-Amz-Signature=4711")
+    'https://host/a.csv?v=1&X-Amz-Signature=***'
+    """
+    if "://" not in text:
+        return text
+    return _SECRET.sub(r"\1***", _PASSWORD.sub(r"\1:***@", text))

@@ -101,7 +101,11 @@ def label(
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
     with own_flags(label), unwinding():
-        pool = _read_pool(input, columns, format)
+        sources = expand(input)
+        _keep(
+            Path(output), [*sources, *filter(None, [apply or labelled])]
+        )  # apply adds to labelled
+        pool = _read_pool(sources, columns, format)
         known = _read_labelled(labelled, columns, format, several=several)
         if apply is not None:
             _take_back(pool, known, apply, Path(output), columns, format, several=several)
@@ -134,9 +138,22 @@ class _Said:
     labels: list[Label]
 
 
-def _read_pool(input: str | list[str], columns: Columns, format: TableFormat) -> Pool:
+def _keep(output: Path, files: Sequence[str]) -> None:
+    """Refuse to write over a file that is read.
+
+    Raises:
+        ConfigError: naming it.
+    """
+    for file in (Path(one).expanduser() for one in files):
+        if output.exists() and file.exists() and output.samefile(file):
+            raise ConfigError(
+                f"output={str(output)!r} is a file that is read here, and would be written over; "
+                "name another."
+            )
+
+
+def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> Pool:
     fields = Fields(text=columns.text, text_pair=columns.text_pair, label=None)
-    files = expand(input)
     return pool_of(
         batch
         for file in files
@@ -208,6 +225,8 @@ def _written(label: Label, output: Path, separator: str | None) -> Any:
 def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
     decided = [at for at, label in enumerate(voted.labels) if label is not None]
     if not decided:
+        if any(rule.votes for rule in voted.rules):
+            raise DataError("the rules' votes are even on every text; write rules that differ.")
         raise DataError(f"no rule votes on any of the {len(pool):,} texts; write broader rules.")
     columns: dict[str, Any] = {"text": [pool.texts[at] for at in decided]}
     if pool.pairs is not None:
@@ -221,6 +240,9 @@ def _write_weak(pool: Pool, voted: WeakLabels, output: Path) -> None:
 
 def _say_rules(voted: WeakLabels | None) -> None:
     for rule in voted.rules if voted else ():
+        if not rule.votes:
+            print(f"  {rule.name}: 0 votes, so nothing is known of it")
+            continue
         print(
             f"  {rule.name}: {rule.votes:,} votes, {rule.against:,} against another rule's, "
             f"right {rule.reliability:.0%} of the time by the other rules"

@@ -88,6 +88,11 @@ def _write(
     from lightning_tune.prepare.rows import originals
 
     check_extension(output)
+    own = [folder / f"{name}.parquet" for name in (*SPLITS, "dropped")]
+    if any(file.exists() and output.exists() and output.samefile(file) for file in own):
+        raise ConfigError(
+            f"output={str(output)!r} is a file of the data and would be written over; name another."
+        )
     table = read_split(folder, split)
     places = originals(table).tolist()
     rows = table.take(places)  # a copy in another fold would tell its row's label

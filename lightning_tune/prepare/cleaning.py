@@ -132,15 +132,28 @@ class CleanStep:
 def trim_labels(table: pa.Table) -> tuple[pa.Table, int]:
     """Return the rows with no white space at the ends of labels, and how many had some.
 
-    A label of nothing else is missing. Scores and lists stay as they are.
+    A label of nothing else is missing, in a list too. Scores stay as they are.
     """
     column = table["label"]
-    if not pa.types.is_string(column.type):
+    if pa.types.is_list(column.type):
+        filled, changed = _trimmed_lists(column)
+    elif pa.types.is_string(column.type):
+        trimmed = pc.utf8_trim_whitespace(column)
+        changed = pc.sum(pc.not_equal(trimmed, column)).as_py() or 0
+        filled = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
+    else:
         return table, 0
-    trimmed = pc.utf8_trim_whitespace(column)
-    changed = pc.sum(pc.not_equal(trimmed, column)).as_py() or 0
-    filled = pc.if_else(pc.equal(trimmed, ""), None, trimmed)
     return table.set_column(table.column_names.index("label"), "label", filled), int(changed)
+
+
+def _trimmed_lists(column: pa.ChunkedArray) -> tuple[pa.Array, int]:
+    before = column.to_pylist()
+    after = [
+        None if names is None else list(dict.fromkeys(filter(None, map(str.strip, names))))
+        for names in before
+    ]
+    changed = sum(one != other for one, other in zip(before, after, strict=True))
+    return pa.array(after, column.type), changed
 
 
 def _changed(names: Sequence[str], flags: NDArray[np.uint8]) -> dict[str, int]:

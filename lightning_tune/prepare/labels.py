@@ -11,11 +11,21 @@ from numpy.typing import NDArray
 
 from lightning_tune.data.labels import number, recognise
 from lightning_tune.errors import ConfigError, DataError, nearest
+from lightning_tune.prepare.privacy import PrivacySettings, Redactor
 from lightning_tune.schema import Label, LabelSet, TaskKind
 
 _JOIN = "\x1f"
 _LONGEST = 120
 """Most characters of a class name; what is longer may be a text, and is shown nowhere."""
+
+
+def speakable(name: str) -> str:
+    """Return a label as a message shows it: a column named by mistake holds anything.
+
+    >>> speakable("card"), speakable("ann@example.org")
+    ("'card'", "'[EMAIL]'")
+    """
+    return repr(Redactor(PrivacySettings())([name]).texts[0])
 
 
 def settle(tables: Sequence[pa.Table], task: TaskKind | None) -> tuple[list[pa.Table], str | None]:
@@ -93,8 +103,8 @@ def _as_numbers(table: pa.Table) -> pa.Table:
     for row, (name, value) in enumerate(zip(column.to_pylist(), values, strict=True)):
         if name is not None and value is None:
             raise DataError(
-                f"{table['source'][row]}:{table['line'][row]}: the label {name!r} is not a number, "
-                "where the others are scores; correct it, or state --task."
+                f"{table['source'][row]}:{table['line'][row]}: the label {speakable(name)} is not "
+                "a number, where the others are scores; correct it, or state --task."
             )
     return table.set_column(at, "label", pa.array(values, pa.float64()))
 
@@ -109,14 +119,26 @@ def label_set(table: pa.Table, task: TaskKind | None) -> LabelSet:
     _check_lengths(table, counts)
     if pa.types.is_list(table["label"].type):
         names: list[Label] = [(name,) for name in counts]
-        return recognise(names or [()], list(counts.values()) or [0], task=task or "multilabel")
+        return _recognised(names or [()], counts, task or "multilabel")
     if pa.types.is_floating(table["label"].type):
         if task not in (None, "regression"):
             raise ConfigError(
                 f"task={task!r}, and the labels are scores; write names, or state regression."
             )
         return LabelSet("regression")
-    return recognise(list(counts), list(counts.values()), task=task)
+    return _recognised(list(counts), counts, task)
+
+
+def _recognised(
+    names: Sequence[Label], counts: Mapping[str, int], task: TaskKind | None
+) -> LabelSet:
+    try:
+        return recognise(names, list(counts.values()) or [0], task=task)
+    except DataError as err:
+        told = str(err)
+        for name in counts:
+            told = told.replace(repr(name), speakable(name))
+    raise DataError(told)
 
 
 def class_counts(table: pa.Table) -> dict[str, int]:
@@ -159,7 +181,7 @@ def check_known(table: pa.Table, labels: LabelSet, split: str) -> None:
     _check_lengths(table, strange)
     if strange:
         raise DataError(
-            f"{split} has the label {strange[0]!r}"
+            f"{split} has the label {speakable(strange[0])}"
             + (f" and {len(strange) - 1} more" if len(strange) > 1 else "")
             + " that train does not have; correct its rows, or add some to train."
             + nearest(strange[0], labels.names)
@@ -193,10 +215,12 @@ def check_none_emptied(before: Mapping[str, int], after: pa.Table, step: str) ->
         DataError: naming the class.
     """
     left = class_counts(after)
+    leaking = step == "leaks"  # which no setting changes
+    fix = "take its texts out of validation and test" if leaking else f"change recipe.{step}"
     for name, count in before.items():
         if count and not left.get(name):
             rows = "row" if count == 1 else f"{count} rows"
             raise DataError(
-                f"{step} would drop the only {rows} of the class {name!r}; change recipe.{step}, "
+                f"{step} would drop the only {rows} of the class {speakable(name)}; {fix}, "
                 "add rows of it, or take it out of the input."
             )

@@ -32,7 +32,13 @@ from lightning_tune.prepare.collect.reading import STEP as COLLECT
 from lightning_tune.prepare.collecting import Collected, collect
 from lightning_tune.prepare.duplicates import exact_duplicates
 from lightning_tune.prepare.keying import KeyStep, RawKeyStep
-from lightning_tune.prepare.labels import check_known, check_none_emptied, class_counts, label_set
+from lightning_tune.prepare.labels import (
+    check_known,
+    check_none_emptied,
+    class_counts,
+    label_set,
+    speakable,
+)
 from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.languages import LanguageStep, check_languages
 from lightning_tune.prepare.leaks import drop_leaks, leak_counts
@@ -351,8 +357,9 @@ def _check_train(before: Mapping[str, int], train: pa.Table, recipe: Recipe) -> 
     for name, rows in before.items():
         if name not in there:
             raise DataError(
-                f"recipe.split.by={recipe.split.by} leaves train without the class {name!r}, whose "
-                f"{rows} rows go elsewhere; divide otherwise, or take these rows out of the input."
+                f"recipe.split.by={recipe.split.by} leaves train without the class "
+                f"{speakable(name)}, whose {rows} rows go elsewhere; divide otherwise, or take "
+                "these rows out of the input."
             )
 
 

@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lightning_tune.errors import without_password
 from lightning_tune.prepare.augment.augmenting import AugmentSettings
 from lightning_tune.prepare.cleaning import CleanSettings
-from lightning_tune.prepare.collect.database import without_password
 from lightning_tune.prepare.collect.inputs import Input
 from lightning_tune.prepare.duplicates import DuplicateSettings
 from lightning_tune.prepare.languages import LanguageSettings

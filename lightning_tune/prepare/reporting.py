@@ -36,6 +36,7 @@ from lightning_tune.prepare.report.record import PrepareReport, SourceRecord
 from lightning_tune.prepare.rows import KEY, added, numbers, pairs_of
 from lightning_tune.prepare.splitting import class_gap
 from lightning_tune.prepare.truncation import TokenCounter, truncation
+from lightning_tune.prepare.unredacted import unredacted_notes
 
 Measured = Mapping[str, NDArray[np.integer[Any]]]
 """Lengths of the texts of one column of the report, by unit."""
@@ -75,7 +76,11 @@ def report_of(found: Found, job: Job) -> PrepareReport:
             check("leaks_left", sum(leaks["left"].values()), Limit(fail=0)),
         ],
         recipe=shown(job.recipe),
-        notes=[*_notes(found), *label_notes(found)],
+        notes=[
+            *_notes(found),
+            *unredacted_notes(found, job.recipe.privacy),
+            *label_notes(found),
+        ],
         agreement=agreement_shown(found),
         suspects=suspects_of(found, job),
         augmentation=copies_of(found),

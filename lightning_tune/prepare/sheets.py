@@ -1,8 +1,8 @@
 """Files that people fill in: rows that are found again, and cells that no spreadsheet runs.
 
 A row is named `SPLIT:NUMBER:KEY`, by its place from 1 and the key of its content, so that a table
-which was sorted, cut, or made for another folder is noticed. Of a text that begins like a formula
-the cell begins with an apostrophe, as spreadsheets would compute it:
+which was sorted, cut, or made for another folder is noticed. Of a text or a label that begins like
+a formula the cell begins with an apostrophe, as spreadsheets would compute it:
 https://owasp.org/www-community/attacks/CSV_Injection.
 """
 
@@ -21,7 +21,10 @@ from lightning_tune.tables import TableFormat, delimiter_hint, open_table, write
 from lightning_tune.tables.records import Missing, shorten
 
 _ROW = re.compile(r"([a-z]+):([1-9]\d{0,14}):([0-9a-f]{16})")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NEVER = re.compile(r"(?!)")
+_NUMBER = re.compile(r"-\d+(\.\d+)?", re.ASCII)  # a spreadsheet keeps such a label as it is
+_INERT = {"text": _NEVER, "text_pair": _NEVER, "label": _NUMBER, "suggestion": _NUMBER}
 _YES = frozenset({"1", "x", "y", "yes", "true"})
 _NO = frozenset({"", "0", "n", "no", "false"})
 
@@ -120,20 +123,20 @@ def write_sheet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """
     if path.suffix in (".csv", ".tsv"):
         columns = {
-            name: [_inert(value, path.suffix) for value in values]
-            if name in ("text", "text_pair")
+            name: [_inert(value, path.suffix, keep=_INERT[name]) for value in values]
+            if name in _INERT
             else values
             for name, values in columns.items()
         }
     write_rows(path, columns)
 
 
-def _inert(value: Any, suffix: str) -> Any:
+def _inert(value: Any, suffix: str, *, keep: re.Pattern[str]) -> Any:
     if not isinstance(value, str):
         return value
     if suffix == ".tsv":
         value = re.sub(r"[\t\r\n]+", " ", value)
-    return f"'{value}" if value.startswith(_FORMULA) else value
+    return f"'{value}" if _FORMULA.match(value) and not keep.fullmatch(value) else value
 
 
 def label_of(value: Any, *, several: bool) -> Label | None:
@@ -146,11 +149,13 @@ def label_of(value: Any, *, several: bool) -> Label | None:
 
     >>> label_of('["joy", "fear"]', several=True), label_of(" joy ", several=True)
     (('fear', 'joy'), ('joy',))
-    >>> label_of("", several=False), label_of("3", several=False)
-    (None, '3')
+    >>> label_of("", several=False), label_of("3", several=False), label_of("'=x", several=False)
+    (None, '3', '=x')
     """
     if isinstance(value, str):
         value = value.strip()
+        if value.startswith("'") and _FORMULA.match(value):  # as `write_sheet` wrote it
+            value = value[1:]
         if several and value.startswith("["):
             value = _parsed(value)
     if value is None or value == "":

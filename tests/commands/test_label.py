@@ -135,6 +135,18 @@ def test_weak_labels_are_rows_that_fit_reads_with_their_weight(work, capsys):
     assert all(0.5 < float(row["weight"]) <= 1 for row in rows)
 
 
+def test_of_a_rule_without_votes_nothing_is_said(work, capsys):
+    Path("rules.yaml").write_text("- {label: card, any: card}\n- {label: other, any: zebra}\n")
+    assert run("--rules=rules.yaml", "--weak", "--output=weak.csv") == 0
+    assert "  other: zebra: 0 votes, so nothing is known of it\n" in capsys.readouterr().out
+
+
+def test_votes_that_are_even_everywhere_are_told(work, capsys):
+    Path("rules.yaml").write_text("- {label: card, any: card}\n- {label: refund, any: card}\n")
+    told = refused(capsys, "--rules=rules.yaml", "--weak", "--output=weak.csv")
+    assert told == "the rules' votes are even on every text; write rules that differ."
+
+
 def test_several_labels_are_kept_with_a_separator(work):
     write("labelled.csv", ["text", "label"], [["lost card refund", "card|refund"], ["hi", ""]])
     words = ["--several=true", "--columns.separator=|", "--labelled=labelled.csv", "--count=2"]
@@ -180,3 +192,21 @@ def test_what_is_wrong_is_one_line(work, capsys, words, message):
     write("all.csv", ["text", "label"], [[text, "x"] for text in CARD + REFUND])
     assert message in refused(capsys, "--output=out.csv", *words)
     assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--output=pool.csv"],
+        ["--output=./pool.csv", "--rules=rules.yaml", "--weak"],
+        ["--output=labelled.csv", "--labelled=labelled.csv"],
+        ["--output=batch.csv", "--apply=batch.csv"],
+    ],
+)
+def test_what_is_read_is_not_written_over(work, capsys, words):
+    assert run("--output=batch.csv", "--count=2") == 0
+    fill_in("batch.csv", lambda text: "card")
+    capsys.readouterr()
+    before = {path.name: path.read_bytes() for path in work.iterdir()}
+    assert "is a file that is read here, and would be written over" in refused(capsys, *words)
+    assert {path.name: path.read_bytes() for path in work.iterdir()} == before

@@ -309,6 +309,30 @@ def test_a_step_that_would_empty_a_class_is_refused(capsys):
     )
 
 
+def test_a_class_that_stands_in_validation_as_a_whole_is_refused_with_what_can_be_done(capsys):
+    raw()
+    told = error(capsys, "--input=raw.csv", "--val=./raw.csv", "--output=out")
+    assert "leaks would drop the only 80 rows of the class 'bill'; take its texts out of" in told
+    assert "recipe." not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "memory://me:hunter2@host/gone.csv",
+        "memory://me:hun@ter2@host/gone.csv",
+        "memory://host/gone.csv?version=1&sig=hunter2",
+        "nothing://me:hunter2@host/gone.csv",
+        "postgresql://host/db?user=me&password=hunter2",
+        "mssql+pyodbc:///?odbc_connect=UID%3Dme%3BPWD%3Dhunter2",
+    ],
+)
+def test_no_password_of_a_url_is_shown(capsys, url):
+    told = error(capsys, f"--input={url}", "--output=out")
+    assert "ter2" not in told
+    assert "***" in told
+
+
 def test_a_full_disk_leaves_nothing(work, capsys, monkeypatch):
     raw()
 

@@ -199,6 +199,13 @@ def test_what_is_wrong_is_one_line(folder, capsys, words, message):
     assert not Path("a.csv").exists()
 
 
+def test_no_split_is_written_over(folder, capsys):
+    before = (folder / "train.parquet").read_bytes()
+    told = refused(capsys, f"--output={folder / 'train.parquet'}")
+    assert "is a file of the data and would be written over" in told
+    assert (folder / "train.parquet").read_bytes() == before
+
+
 def test_a_damaged_split_is_one_line(folder, capsys):
     (folder / "train.parquet").write_bytes(b"PAR1")
     assert "train.parquet is damaged" in refused(capsys, "--output=a.csv")

@@ -122,6 +122,14 @@ def test_labels_are_trimmed_and_one_of_white_space_alone_is_missing():
     assert kept.table["label"].to_pylist() == ["x "]
 
 
+def test_labels_in_lists_are_trimmed_too():
+    rows = table(["a", "b", "c", "d"])
+    labels = pa.array([[" x ", "y"], ["x", "x "], [" ", "y"], []], pa.list_(pa.string()))
+    outcome = CleanStep(CleanSettings())(rows.append_column("label", labels))
+    assert outcome.table["label"].to_pylist() == [["x", "y"], ["x"], ["y"], []]
+    assert outcome.counts["labels"] == 3
+
+
 def test_both_texts_of_a_pair_are_cleaned_and_needed():
     outcome = CleanStep(CleanSettings())(table(["a", "b ", "c"], pairs=["<b>x</b>", " y", None]))
     assert outcome.table["text_pair"].to_pylist() == ["x", "y"]

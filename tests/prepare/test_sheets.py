@@ -41,6 +41,26 @@ def test_no_spreadsheet_computes_a_text(tmp_path, text):
     assert row["label"] == "-1"
 
 
+@pytest.mark.parametrize("label", ["=1+1", "@me", "+7", "-x", "'=1+1", "-1", "'tis", "plain"])
+def test_labels_and_suggestions_are_no_formulas_and_come_back(tmp_path, label):
+    path = tmp_path / "sheet.csv"
+    write_sheet(path, {"row": ["r"], "label": [label], "suggestion": [label]})
+    sheet = read_sheet(str(path), ["label", "suggestion"], format=TableFormat())
+    for name in ("label", "suggestion"):
+        (cell,) = sheet.columns[name]
+        assert cell == "-1" or cell[0] not in "=+-@"
+        assert label_of(cell, several=False) == label
+
+
+def test_a_spreadsheets_semicolons_are_told(tmp_path):
+    path = tmp_path / "sheet.csv"
+    path.write_text("row;label\na;x\n")
+    with pytest.raises(DataError, match=r"no column 'row'.* set data\.format\.delimiter to that"):
+        read_sheet(str(path), ["row", "label"], format=TableFormat())
+    sheet = read_sheet(str(path), ["row", "label"], format=TableFormat(delimiter=";"))
+    assert sheet.columns == {"row": ["a"], "label": ["x"]}
+
+
 def test_tabs_and_lines_of_a_text_become_spaces_in_a_tsv(tmp_path):
     path = tmp_path / "sheet.tsv"
     write_sheet(path, {"row": ["r"], "text": ["one\ttwo\r\nthree"]})
@@ -67,13 +87,6 @@ def test_a_missing_column_names_the_nearest(tmp_path):
     path = tmp_path / "sheet.csv"
     path.write_text("row,reviewd\n")
     with pytest.raises(DataError, match=r"no column 'reviewed'; it has .*Did you mean 'reviewd'"):
-        read_sheet(str(path), ["row", "reviewed"], format=TableFormat())
-
-
-def test_a_sheet_with_semicolons_is_told_what_to_do(tmp_path):
-    path = tmp_path / "sheet.csv"
-    path.write_text("row;reviewed\n1;a\n")
-    with pytest.raises(DataError, match=r"separated by ';', set data\.format\.delimiter"):
         read_sheet(str(path), ["row", "reviewed"], format=TableFormat())
 
 

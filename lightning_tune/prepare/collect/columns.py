@@ -77,18 +77,25 @@ def present(
     return columns
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name may be shown: it is short, and looks like no text and no number of anybody.
+
+    >>> is_plain("message #1"), is_plain("ann@example.org"), is_plain("555 0123 4567")
+    (True, False, False)
+    """
+    return _A_NAME.fullmatch(name) is not None
+
+
 def _missing(source: str, setting: str, column: str, names: Sequence[str]) -> DataError:
     """Return the error; a name that may be a text, of a file without header, is not shown."""
-    shown = [repr(name) for name in names if _A_NAME.fullmatch(name)][:12]
+    shown = [repr(name) for name in names if is_plain(name)][:12]
     more = len(names) - len(shown)
     told = ", ".join(shown) + (f" and {more} more" if more and shown else "")
     unnamed = (
         "its header is one name" if len(names) == 1 else f"its {len(names)} columns have no names"
     )
     there = f"it has {told}" if told else unnamed
-    fix = delimiter_hint(names) or nearest(
-        column, [name for name in names if _A_NAME.fullmatch(name)]
-    )
+    fix = delimiter_hint(names) or nearest(column, [name for name in names if is_plain(name)])
     return DataError(
         f"{source} has no column {column!r} (--{setting}); {there}."
         + (fix or " Name one of them, or give --columns where there is no header line.")

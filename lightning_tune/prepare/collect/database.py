@@ -6,7 +6,6 @@ differently.
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,13 +15,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.errors import ConfigError, DataError, without_password
 from lightning_tune.tables.files import missing_file
 from lightning_tune.tables.records import Records
 
 BATCH_ROWS = 4096
 DIALECTS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
-_PASSWORD = re.compile(r"(://[^/@:]*):[^@]*@")
 
 
 def is_database(spec: str) -> bool:
@@ -33,15 +31,6 @@ def is_database(spec: str) -> bool:
     """
     scheme, separator, _ = spec.partition("://")
     return bool(separator) and scheme.partition("+")[0] in DIALECTS
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown.
-
-    >>> without_password("postgresql://me:secret@host/db")
-    'postgresql://me:***@host/db'
-    """
-    return _PASSWORD.sub(r"\1:***@", url)
 
 
 def open_query(url: str, query: str) -> QueryTable:
@@ -109,6 +98,8 @@ class SqliteTable(QueryTable):
         address = f"file:{quote(str(self._path.absolute()))}?mode=ro"
         try:
             with closing(sqlite3.connect(address, uri=True)) as connection:
+                # ATTACH and VACUUM INTO would make files beside the one that is read-only
+                connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
                 yield connection.execute(self.query)
         except (sqlite3.Error, sqlite3.Warning) as err:
             raise self._failed(err) from err
@@ -136,6 +127,8 @@ class AlchemyTable(QueryTable):
             self._engine = sqlalchemy.create_engine(url)
         except (*self._errors, ImportError) as err:
             raise ConfigError(f"{self.shown} cannot be opened: {err}; correct the URL.") from err
+        except ValueError:  # which quotes what may be a part of the password
+            raise ConfigError(f"{self.shown}: its port is no number; correct the URL.") from None
         with self._asked() as answer:
             if not answer.returns_rows:
                 raise DataError(f"{self.shown}: --query answers with no columns; write a SELECT.")
@@ -147,6 +140,8 @@ class AlchemyTable(QueryTable):
 
         try:
             with self._engine.connect() as connection:
+                if self._engine.dialect.name == "sqlite":  # which commits CREATE and DROP by itself
+                    connection.exec_driver_sql("PRAGMA query_only = ON")
                 streamed = connection.execution_options(yield_per=BATCH_ROWS)
                 yield streamed.execute(text(self.query))
         except self._errors as err:

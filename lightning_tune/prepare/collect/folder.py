@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.prepare.collect.columns import is_plain
 from lightning_tune.tables.records import Records
 
 BATCH_FILES = 4096
@@ -60,11 +61,16 @@ class TextFolder:
         try:
             text = path.read_text(encoding=self._encoding)
         except UnicodeDecodeError as err:
-            faults[position] = f"{path.name}: byte {err.start} is not {self._encoding}"
+            faults[position] = f"{_shown(path)}: byte {err.start} is not {self._encoding}"
             return ""
         if "\0" in text:
-            faults[position] = f"{path.name} holds a NUL; no text holds one"
+            faults[position] = f"{_shown(path)} holds a NUL; no text holds one"
         return text
+
+
+def _shown(path: Path) -> str:
+    """Return the name of a file as a reason may hold it; files may be named after persons."""
+    return path.name if is_plain(path.name) else "the file"
 
 
 def _text_files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -10,9 +10,9 @@ from typing import Literal
 from lightning_tune.data.hub import HubSource
 from lightning_tune.data.prepared import is_prepared
 from lightning_tune.data.sources import FileSource, open_source
-from lightning_tune.errors import ConfigError
+from lightning_tune.errors import ConfigError, without_password
 from lightning_tune.prepare.collect.columns import Columns, present
-from lightning_tune.prepare.collect.database import is_database, open_query, without_password
+from lightning_tune.prepare.collect.database import is_database, open_query
 from lightning_tune.prepare.collect.folder import TextFolder
 from lightning_tune.prepare.rows import AUGMENTED
 from lightning_tune.schema import Split

@@ -89,10 +89,10 @@ def _unique(names: tuple[str, ...] | None) -> list[str] | None:
 
 
 def to_groups(values: Sequence[Any], name: str, faults: Faults) -> pa.Array:
-    """Return a column of groups as texts; null where one is missing."""
+    """Return a column of groups as texts; null where one is missing, as NaN is among numbers."""
     groups: list[str | None] = []
     for position, value in enumerate(values):
-        if is_missing(value) or value == "":
+        if is_missing(value) or value == "" or value != value:
             groups.append(None)
         elif isinstance(value, list | dict | bytes):
             groups.append(None)
@@ -151,14 +151,13 @@ def parse_time(value: Any, name: str) -> int | datetime:
     """Return a time as a whole number, or a date in UTC.
 
     Raises:
-        ValueError: if it is neither.
+        ValueError: if it is neither, or too far away to be counted with.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
-        return int(value)
+    whole = _whole(value)
+    if whole is not None:
+        if not -(2**63) <= whole < 2**63:
+            raise ValueError(f"the {name} is a whole number beyond 64 bits")
+        return whole
     found: datetime | None = None
     if isinstance(value, str):
         try:
@@ -171,4 +170,18 @@ def parse_time(value: Any, name: str) -> int | datetime:
         found = datetime(value.year, value.month, value.day)
     if found is None:
         raise ValueError(f"the {name} is neither a whole number nor a date in ISO 8601")
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    try:
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"the {name} is outside the years 1 to 9999 in UTC") from None
+
+
+def _whole(value: Any) -> int | None:
+    """Return the whole number that a value is or spells, or None."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _WHOLE.fullmatch(value.strip()):
+        return int(value)
+    return None

@@ -59,6 +59,11 @@ def answers(exported: Sequence[Any], source: str, *, several: bool) -> Iterator[
             raise DataError(f"{where} is no object; export with dataset.records.to_json.")
         row = RowName.parse(record.get("id"), where)
         for response in (record.get("responses") or {}).get("label", []):
-            label = names_in(response["value"], several=several)
+            label = names_in(_given(response), several=several, where=where)
             if label is not None:
                 yield Given(row, label, where)
+
+
+def _given(response: dict[str, Any]) -> Any:
+    """Return what a person said; nothing where they put the record aside."""
+    return None if response.get("status") == "discarded" else response["value"]

@@ -68,13 +68,28 @@ def _majority(votes: list[Given]) -> Given:
     return next(vote for vote in votes if vote.label == ranked[0][0])
 
 
-def names_in(value: Any, *, several: bool) -> Label | None:
+def names_in(value: Any, *, several: bool, where: str) -> Label | None:
     """Return the label that a list of names is; None if there is none.
 
-    >>> names_in(["b", "a"], several=True), names_in(["a"], several=False)
+    Args:
+        value: The list, or one name.
+        several: Whether several labels may hold.
+        where: Where it stands, for messages.
+
+    Raises:
+        DataError: if there are several names where one label holds.
+
+    >>> names_in(["b", "a"], several=True, where=""), names_in(["a"], several=False, where="")
     (('a', 'b'), 'a')
     """
+    if value is None:
+        return None
     names = tuple(sorted({str(one) for one in value})) if isinstance(value, list) else (str(value),)
     if several:
         return names
+    if len(names) > 1:
+        raise DataError(
+            f"{where}: the row has the labels {names[0]!r} and {names[1]!r}, where one holds; keep "
+            "one of them, or give --several true."
+        )
     return names[0] if names else None

@@ -12,6 +12,7 @@ from lightning_tune.prepare.labelling import argilla, label_studio
 from lightning_tune.prepare.labelling.batch import Given, Question, agreed, names_in
 from lightning_tune.prepare.sheets import RowName, label_of, read_sheet, write_sheet
 from lightning_tune.tables import TableFormat, replace_file
+from lightning_tune.tables.records import shorten
 
 Tool = Literal["table", "label-studio", "argilla"]
 TOOLS: tuple[Tool, ...] = get_args(Tool)
@@ -112,20 +113,25 @@ def _read_table(source: str, *, several: bool, format: TableFormat) -> list[Give
         zip(sheet.columns["row"], sheet.columns["label"], strict=True)
     ):
         where = sheet.where(at)
-        value = _choices(cell)
+        value = _choices(cell, where)
         label = (
-            label_of(cell, several=several) if value is None else names_in(value, several=several)
+            label_of(cell, several=several)
+            if value is None
+            else names_in(value, several=several, where=where)
         )
         if label is not None:
             found.append(Given(RowName.parse(name, where), label, where))
     return found
 
 
-def _choices(cell: Any) -> Any:
+def _choices(cell: Any, where: str) -> Any:
     """Return the choices that a cell of Label Studio's CSV holds, None if it is of another kind."""
     if not isinstance(cell, str) or not cell.lstrip().startswith('{"choices"'):
         return None
-    return label_studio.choices_in(json.loads(cell))
+    try:
+        return label_studio.choices_in(json.loads(cell))
+    except ValueError:
+        raise DataError(f"{where}: the label {shorten(cell)} is torn; export again.") from None
 
 
 def _read_json(source: str, *, several: bool) -> list[Given]:

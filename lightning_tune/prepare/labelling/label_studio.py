@@ -93,7 +93,7 @@ def answers(exported: Sequence[Any], source: str, *, several: bool) -> Iterator[
         row = RowName.parse((task["data"] if whole else task).get("row"), where)
         found = _whole(task) if whole else [task.get("label")]
         for value in found:
-            label = names_in(choices_in(value), several=several) if value is not None else None
+            label = names_in(choices_in(value), several=several, where=where)
             if label is not None:
                 yield Given(row, label, where)
 

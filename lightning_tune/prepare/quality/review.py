@@ -128,6 +128,8 @@ def read_review(source: str, *, several: bool, format: TableFormat) -> list[Verd
     for at, (name, cell, tick) in enumerate(
         zip(sheet.columns["row"], sheet.columns["reviewed"], ticks, strict=True)
     ):
+        if not (name or cell or tick):
+            continue  # an empty line of a spreadsheet
         where = sheet.where(at)
         verdict = Verdict(
             RowName.parse(name, where),

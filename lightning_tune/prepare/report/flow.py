@@ -68,9 +68,9 @@ def steps(report: PrepareReport) -> Markup:
 
 
 def _step(step: StepRecord, read: int) -> list[Cell]:
-    gone = step.rows_in - step.rows_out
+    gone, stay = step.gone, step.rows_in - step.gone
     parts = [
-        Part(step.rows_out / max(1, read), KEPT, f"{step.rows_out:,} rows stay"),
+        Part(stay / max(1, read), KEPT, f"{stay:,} rows stay"),
         Part(gone / max(1, read), GONE, f"{gone:,} rows go ({share(gone / max(1, read))})"),
     ]
     return [

@@ -44,6 +44,11 @@ class StepRecord:
     counts: Mapping[str, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def gone(self) -> int:
+        """How many rows it dropped; a step that adds rows drops none."""
+        return max(0, self.rows_in - self.rows_out)
+
 
 @dataclass(frozen=True)
 class SourceRecord:

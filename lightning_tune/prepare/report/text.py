@@ -79,7 +79,7 @@ def _steps(report: PrepareReport) -> list[list[str]]:
             step.name,
             f"{step.rows_in:,}",
             f"{step.rows_out:,}",
-            f"{step.rows_in - step.rows_out:,}",
+            f"{step.gone:,}",
             escape(told(step.counts)),
         ]
         for step in report.steps

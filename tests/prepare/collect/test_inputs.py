@@ -106,6 +106,15 @@ def test_a_folder_of_text_files_by_class():
         read(Input("films"))
 
 
+def test_a_file_name_that_may_tell_a_person_is_not_shown():
+    for name in ("pos/1.txt", "neg/ann@example.org.txt"):
+        path = Path("films") / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"\xff")
+    with pytest.raises(DataError, match=r"films:1: the file: byte 0 is not utf-8-sig; correct"):
+        read(Input("films"))
+
+
 def test_an_empty_folder_is_explained():
     Path("nothing").mkdir()
     with pytest.raises(DataError, match="nothing is a folder without text files by class"):
@@ -148,6 +157,30 @@ def test_sqlite_is_opened_to_read_alone():
             )
         )
     assert Path("tickets.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("query", ["attach 'new.db' as new", "vacuum into 'new.db'"])
+def test_a_query_of_sqlite_makes_no_other_file(query):
+    database("tickets.db")
+    with pytest.raises(DataError, match="the query failed: too many attached databases"):
+        read(Input("sqlite:///tickets.db", query))
+    assert not Path("new.db").exists()
+
+
+@pytest.mark.parametrize("query", ["drop table tickets", "create table more (x)"])
+def test_sqlite_by_sqlalchemy_is_read_alone_too(query):
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    database("tickets.db")
+    before = Path("tickets.db").read_bytes()
+    with pytest.raises(DataError, match="readonly database"):
+        read(Input("sqlite+pysqlite:///tickets.db", query))
+    assert Path("tickets.db").read_bytes() == before
+
+
+def test_a_port_that_is_no_number_is_one_line():
+    pytest.importorskip("sqlalchemy", reason="needs the extra sql")
+    with pytest.raises(ConfigError, match=r"//me:\*\*\*@host:port/db: its port is no number"):
+        read(Input("postgresql://me:secret@host:port/db", "select 1"))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from lightning_tune.errors import DataError
@@ -115,6 +116,29 @@ def test_weights_groups_and_times():
 def test_times_that_are_none_are_refused(cell, reason):
     with pytest.raises(DataError, match=f"a.csv:3: {reason}"):
         read(f"text,label,t\na,x,2024-01-02\nb,y,{cell}\n", columns={"time": "t"})
+
+
+@pytest.mark.parametrize(
+    ("time", "reason"),
+    [
+        (str(2**63), "a whole number beyond 64 bits"),
+        ("1e300", "a whole number beyond 64 bits"),
+        ('"0001-01-01T00:00:00+14:00"', "outside the years 1 to 9999 in UTC"),
+        ('"9999-12-31T23:00:00-12:00"', "outside the years 1 to 9999 in UTC"),
+    ],
+)
+def test_times_that_cannot_be_counted_with_are_refused(time, reason):
+    with pytest.raises(DataError, match=f"a.jsonl:1: the t is {reason}"):
+        read(f'{{"text": "a", "label": "x", "t": {time}}}\n', "a.jsonl", columns={"time": "t"})
+    row = f'{{"text": "a", "label": "x", "t": {-(2**63)}}}\n'
+    table = read(row, "a.jsonl", columns={"time": "t"}).table
+    assert table["time"].to_pylist() == [-(2**63)]
+
+
+def test_a_group_that_is_not_a_number_is_missing():
+    pq.write_table(pa.table({"text": ["a"], "label": ["x"], "g": [float("nan")]}), "a.parquet")
+    table = read(Path("a.parquet").read_bytes(), "a.parquet", columns={"group": "g"}).table
+    assert table["group"].to_pylist() == [None]
 
 
 def test_several_labels_come_as_lists_or_with_a_separator():

@@ -154,6 +154,36 @@ def test_an_export_of_argilla_is_read(tmp_path):
     assert read(path, several=True) == {1: ("a", "b")}
 
 
+def test_a_record_that_was_put_aside_is_no_answer_of_argilla(tmp_path):
+    responses = [
+        {"value": "a", "user_id": "u"},
+        {"value": None, "user_id": "v"},
+        {"value": "b", "user_id": "w", "status": "discarded"},
+    ]
+    record = {"id": str(FIRST), "fields": {"text": "x"}, "responses": {"label": responses}}
+    path = tmp_path / "records.json"
+    path.write_text(json.dumps([record]))
+    assert read(path) == {1: "a"}
+
+
+def test_several_choices_where_one_label_holds_are_refused(tmp_path):
+    path = tmp_path / "export.json"
+    path.write_text(json.dumps([exported(FIRST, ["b", "a"])]))
+    with pytest.raises(
+        DataError,
+        match=r"task 1: the row has the labels 'a' and 'b', where one holds; .* --several",
+    ):
+        read(path)
+    assert read(path, several=True) == {1: ("a", "b")}
+
+
+def test_a_torn_cell_of_label_studio_is_one_line(tmp_path):
+    path = tmp_path / "export.csv"
+    path.write_text(f'row,label\n{FIRST},"{{""choices"": [""a"""\n')
+    with pytest.raises(DataError, match=r"export\.csv:2: the label .* is torn"):
+        read(path)
+
+
 def test_the_majority_of_people_decides_and_even_votes_are_refused(tmp_path):
     path = tmp_path / "export.json"
     path.write_text(json.dumps([exported(FIRST, ["a"], ["b"], ["b"])]))

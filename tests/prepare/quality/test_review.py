@@ -156,6 +156,14 @@ def test_two_verdicts_on_one_row_are_refused(sheet):
         read_review(path, several=False, format=TableFormat())
 
 
+def test_lines_that_a_spreadsheet_left_empty_are_no_verdicts(sheet):
+    path = sheet(row3={"reviewed": "refund"})
+    with open(path, "a") as file:  # noqa: PTH123
+        file.write(",,,,,,\n")
+    (verdict,) = read_review(path, several=False, format=TableFormat())
+    assert verdict.label == "refund"
+
+
 def test_several_labels_go_out_and_come_back_as_lists(tmp_path):
     labels = pa.array(
         [["card"], ["refund"], ["card", "refund"], [], ["card"]], pa.list_(pa.string())

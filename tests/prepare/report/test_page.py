@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -288,6 +288,16 @@ def test_suspects_and_copies_have_sections_where_the_record_has_them(leaky: Path
     assert page.row("Swap") == ["Swap", "30", "75 %"]
     assert "94.4 % keep their label" in content
     assert "recipe.quality" not in content
+
+
+def test_a_step_that_adds_rows_drops_none(leaky: Path) -> None:
+    told = record(leaky)
+    before = told.steps[-1].rows_out
+    steps = [*told.steps, StepRecord("augment", before, before + 50, {"copies": 50})]
+    told = replace(told, steps=steps)
+    row = Reader(report_html(told, "x")).row("Edited copies")
+    assert row[:4] == ["Edited copies", str(before), "0", str(before + 50)]
+    assert f"| augment | {before} | {before + 50} | 0 | copies 50 |" in report_markdown(told, "x")
 
 
 def test_suspects_that_were_not_looked_for_are_no_section(leaky: Path) -> None:
