@@ -109,6 +109,7 @@ def test_long_texts_are_counted(bundle, work, capsys):
         (["--output=out.xls"], "out.xls: cannot write the extension '.xls'; use one of .parquet"),
         (["--output=new.csv"], "output='new.csv' is the input itself; name another file."),
         (["--output=new.csv/out.csv"], "new.csv/out.csv cannot be written: "),
+        (["--output={bundle}/onnx/out.csv"], "lies inside the bundle, where a new file is taken"),
         (["--text_pair=n"], "text_pair='n': this bundle's model was tuned on single texts"),
         (["--threads=0"], "threads=0 must be at least 1."),
         (["--threads=many"], "threads='many'"),
@@ -120,7 +121,7 @@ def test_long_texts_are_counted(bundle, work, capsys):
 )
 def test_what_is_wrong_is_one_line(bundle, work, capsys, words, message):
     usual = ["--bundle", bundle, "--input", "new.csv", "--output", "out.csv"]
-    assert message in refused(capsys, *usual, *words)
+    assert message in refused(capsys, *usual, *(word.format(bundle=bundle) for word in words))
 
 
 def test_a_missing_option_is_one_line(bundle, work, capsys):
