@@ -21,6 +21,8 @@ def check_output(output: Path) -> None:
     Raises:
         ConfigError: if something is there already, or nothing can be written there.
     """
+    if output.name in ("", ".."):  # of a folder that is there, which no other can take the place of
+        raise ConfigError(f"output={str(output)!r} names no new folder; give it a name of its own.")
     if output.is_dir() and any(output.iterdir()):
         raise ConfigError(
             f"output={str(output)!r} exists and is not empty; name a new folder, or remove it."
