@@ -38,11 +38,11 @@ console.log(await classify("where is my parcel?"{all}));
 """
 # The pipeline reads one text, and makes 1 of any single number.
 _LOGITS = """\
-import {{ AutoModelForSequenceClassification, AutoTokenizer, env }} from "@huggingface/transformers";
+import {{ env, AutoTokenizer, AutoModelForSequenceClassification as Classifier }}
+  from "@huggingface/transformers";
 env.localModelPath = "..";  // the folder that this one, "bundle", lies in
 const read = await AutoTokenizer.from_pretrained("bundle");
-const settings = {{ dtype: "{kind}" }};
-const model = await AutoModelForSequenceClassification.from_pretrained("bundle", settings);
+const model = await Classifier.from_pretrained("bundle", {{ dtype: "{kind}" }});
 const {{ logits }} = await model(read("where is my parcel?"{pair}));
 console.log(logits.tolist());
 """
@@ -213,8 +213,8 @@ def _limits(report: ExportReport, manifest: Manifest) -> str:
     ]
     if "dynamic" in report.winner:
         lines.append(
-            "- Activations are rounded with scales of each batch, so a text that the model is in two "
-            "minds about may be answered otherwise alone than beside others."
+            "- Activations are rounded with scales of each batch, so a text that the model is "
+            "unsure about may be answered otherwise alone than beside others."
         )
     if manifest.model != PORTABLE:
         lines.append(

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lightning_tune.cli import main
+from lightning_tune.serving.sums import write_sums
 from lightning_tune.training.objectives import Distillation
 from lightning_tune_export import bundle as writing
 from lightning_tune_export.recipe import find_recipe, shipped_recipes
@@ -180,6 +181,24 @@ def test_a_disk_that_fills_leaves_nothing(best, work, capsys, monkeypatch):
     words = [f"--checkpoint={best}", "--output=out", *QUICK]
     assert "No space left on device" in error(capsys, *words)
     assert left(work) == []
+
+
+def test_all_that_a_killed_export_leaves_goes_with_the_next(best, work, monkeypatch):
+    begun = []
+
+    def watched(folder):
+        begun.extend(left(work))
+        write_sums(folder)
+
+    monkeypatch.setattr(writing, "write_sums", watched)
+    words = [f"--checkpoint={best}", "--output=out", *QUICK]
+    assert main(["export", *words]) == 0
+    assert len(begun) == 2  # of the graphs, and of the bundle
+    for name in begun:
+        (work / name).mkdir()
+    (work / "out").rename(work / "other")
+    assert main(["export", *words]) == 0
+    assert left(work) == ["other", "out"]
 
 
 def test_a_signal_leaves_nothing(best, work, monkeypatch):

@@ -84,7 +84,10 @@ def test_its_command_runs_as_it_stands_and_again(exported, tmp_path, monkeypatch
     [
         ("binary", 'await classify("where is my parcel?"));'),
         ("multilabel", 'await classify("where is my parcel?", { top_k: null }));'),
-        ("pairs", 'await model(read("where is my parcel?", { text_pair: "it has not come yet" }));'),
+        (
+            "pairs",
+            'await model(read("where is my parcel?", { text_pair: "it has not come yet" }));',
+        ),
         ("regression", 'await model(read("where is my parcel?"));'),
     ],
 )

@@ -133,4 +133,7 @@ def test_the_page_is_its_owners_alone(make, tmp_path):
 
 def test_what_was_gained_has_the_interval_of_the_gain(make):
     gained = replace(make().exported, lost=-10.0, lost_interval=(-30.0, 1.0))
-    assert "10.00 points gained (95 % interval -1.00 to 30.00)" in Reader(tour_html(make(exported=gained))).text
+    assert (
+        "10.00 points gained (95 % interval -1.00 to 30.00)"
+        in Reader(tour_html(make(exported=gained))).text
+    )
