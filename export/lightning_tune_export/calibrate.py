@@ -84,7 +84,8 @@ def _best_threshold(scores: Floats, held: NDArray[np.bool_]) -> float:
     ends = np.append(falling[:-1] > falling[1:], True)  # equal scores are one answer
     best = int(np.argmax(np.where(ends, f1, -1.0)))
     below = falling[best + 1] if best + 1 < len(scores) else 0.0
-    return float((falling[best] + below) / 2)
+    middle = float(np.float32((falling[best] + below) / 2))  # compared with scores in fp32
+    return middle if below <= middle < falling[best] else float(below)
 
 
 def shifted(probabilities: Floats, thresholds: tuple[float, ...]) -> Floats:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import onnx
 
+from lightning_tune.errors import ConfigError
 from lightning_tune.serving.manifest import Runtime
 from lightning_tune_export.activations import Activations, watch
 from lightning_tune_export.fused_graph import export_fused
@@ -47,6 +48,13 @@ class QuantizeSettings:
     mixed: bool = True
     tables: bool = True
     openvino: bool = True
+
+    def __post_init__(self) -> None:
+        if not (self.dynamic or self.static or self.openvino):
+            raise ConfigError(
+                "quantize.dynamic, static and openvino are all false, so there is no int8 graph to "
+                "take; set one of them to true, or quantize to null for fp32."
+            )
 
 
 @dataclass(frozen=True)
@@ -109,8 +117,15 @@ def make_candidates(
         validation: Texts of the validation split, for sensitivity.
 
     Raises:
+        ConfigError: if OpenVINO's graph alone is wanted and OpenVINO is not installed.
         GateError: if this machine's integer kernels are wrong.
     """
+    has_openvino = find_spec("openvino") is not None
+    if settings is not None and not (settings.dynamic or settings.static or has_openvino):
+        raise ConfigError(
+            "quantize.openvino=true alone needs OpenVINO, which is not installed; run pip install "
+            "'lightning-tune[openvino]', or set quantize.dynamic or static to true."
+        )
     work.mkdir(parents=True, exist_ok=True)
     portable, fused = work / "model.onnx", work / "model_fused.onnx"
     export_portable(classifier, portable, with_types=with_types)
@@ -128,7 +143,7 @@ def make_candidates(
         notes.append("weights take 7 bits: this processor's integer products overflow at 8")
     source = attempt.path or portable
     graphs += _int8(source, calibration, validation, settings, work, kernels)
-    if settings.openvino and find_spec("openvino") is not None:
+    if settings.openvino and has_openvino:
         graphs.append(_for_openvino(portable, calibration, settings, work))
     return Candidates(tuple(graphs), kernels, tuple(notes))
 

@@ -14,7 +14,7 @@ from lightning_tune.reports.markdown import escape, markdown_table
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.manifest import PORTABLE, Manifest
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import interval_text, points_text
+from lightning_tune_export.report.words import change_text
 
 _LABELS_SHOWN = 40
 _OPENING = """\
@@ -29,6 +29,22 @@ arrays = {{"input_ids": [e.ids for e in read], "attention_mask": [e.attention_ma
 arrays["token_type_ids"] = [e.type_ids for e in read]
 inputs = {{each.name: np.array(arrays[each.name]) for each in session.get_inputs()}}
 logits = session.run(["logits"], inputs)[0] / about["calibration"]["temperature"]
+"""
+_PIPELINE = """\
+import {{ env, pipeline }} from "@huggingface/transformers";
+env.localModelPath = "..";  // the folder that this one, "bundle", lies in
+const classify = await pipeline("text-classification", "bundle", {{ dtype: "{kind}" }});
+console.log(await classify("where is my parcel?"{all}));
+"""
+# The pipeline reads one text, and makes 1 of any single number.
+_LOGITS = """\
+import {{ env, AutoTokenizer, AutoModelForSequenceClassification as Classifier }}
+  from "@huggingface/transformers";
+env.localModelPath = "..";  // the folder that this one, "bundle", lies in
+const read = await AutoTokenizer.from_pretrained("bundle");
+const model = await Classifier.from_pretrained("bundle", {{ dtype: "{kind}" }});
+const {{ logits }} = await model(read("where is my parcel?"{pair}));
+console.log(logits.tolist());
 """
 _ENDINGS = {
     "binary": 'print([about["labels"]["names"][at] for at in logits.argmax(axis=1)])\n',
@@ -67,7 +83,7 @@ def card(report: ExportReport, manifest: Manifest) -> str:
         _python(manifest),
         _javascript(manifest),
         _measured(report),
-        _limits(manifest),
+        _limits(report, manifest),
         _facts(report, manifest),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -83,7 +99,7 @@ def _head(report: ExportReport, manifest: Manifest) -> str:
     shown = ", ".join(escape(label_text(name)) for name in names[:_LABELS_SHOWN])
     more = f" and {len(names) - _LABELS_SHOWN} more" if len(names) > _LABELS_SHOWN else ""
     found = report.comparison
-    told = f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip()
+    told = change_text(found.lost, found.lost_interval)
     of_pairs = " of pairs of texts" if manifest.fields.text_pair else ""
     value = number(report.after.metrics[found.metric])
     lines = [
@@ -116,11 +132,13 @@ from lightning_tune import Bundle
 answers = Bundle(".")({_call(manifest)})
 ```
 
-From the command line, without PyTorch: `pip install -r requirements.txt`, then
-`pip install --no-deps lightning-tune` and
+From the command line, without PyTorch, in the folder that this one, "bundle", lies in (a file that
+is added to the bundle itself is taken for damage):
 
 ```sh
-python -m lightning_tune score --bundle . --input new.csv --output predictions.parquet
+pip install --no-deps lightning-tune
+pip install -r bundle/requirements.txt
+python -m lightning_tune score --bundle bundle --input new.csv --output predictions.parquet
 ```"""
 
 
@@ -141,16 +159,20 @@ def _treatment(manifest: Manifest) -> str:
 
 def _javascript(manifest: Manifest) -> str:
     kind = "fp32" if manifest.model == PORTABLE else "q8"
+    lines = _PIPELINE
+    if manifest.labels.kind == "regression" or manifest.fields.text_pair:
+        lines = _LOGITS
+    lines = lines.format(
+        kind=kind,
+        all=", { top_k: null }" if manifest.labels.kind == "multilabel" else "",
+        pair=', { text_pair: "it has not come yet" }' if manifest.fields.text_pair else "",
+    )
     return f"""With [transformers.js](https://huggingface.co/docs/transformers.js), which reads
 config.json, tokenizer.json, tokenizer_config.json and `{manifest.model}`, and knows neither
 temperature nor thresholds:
 
 ```js
-import {{ env, pipeline }} from "@huggingface/transformers";
-env.localModelPath = "..";  // the folder that this one, "bundle", lies in
-const classify = await pipeline("text-classification", "bundle", {{ dtype: "{kind}" }});
-console.log(await classify("where is my parcel?"));
-```"""
+{lines}```"""
 
 
 def _measured(report: ExportReport) -> str:
@@ -173,15 +195,27 @@ def _measured(report: ExportReport) -> str:
     return f"{found}\n\n{told}" if found else f"## Measured\n\n{told}"
 
 
-def _limits(manifest: Manifest) -> str:
+def _limits(report: ExportReport, manifest: Manifest) -> str:
+    foreign = {
+        "multilabel": "a text that is foreign to it may get labels all the same, or none.",
+        "regression": "nothing shows that a text is foreign to it.",
+    }.get(
+        manifest.labels.kind,
+        "a low probability is the only sign that a text is foreign to it.",
+    )
+    given = "a number" if manifest.labels.kind == "regression" else "labels of its own"
     lines = [
         "## Limits",
         "",
-        "- It answers with one of its labels whatever the text is about; a low probability is the "
-        "only sign that a text is foreign to it.",
+        f"- It answers with {given} whatever the text is about; {foreign}",
         "- The figures hold for texts like those of the test split, and the times for the machine "
         "named below.",
     ]
+    if "dynamic" in report.winner:
+        lines.append(
+            "- Activations are rounded with scales of each batch, so a text that the model is "
+            "unsure about may be answered otherwise alone than beside others."
+        )
     if manifest.model != PORTABLE:
         lines.append(
             "- Integer products are rounded: on another kind of processor a logit may differ. The "

@@ -35,8 +35,8 @@ class PaceSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        least = {"rounds": self.rounds, "texts": self.texts, "threads": self.threads or 1}
-        wrong = [name for name, value in least.items() if value < 1]
+        least = {"rounds": self.rounds, "texts": self.texts, "threads": self.threads}
+        wrong = [name for name, value in least.items() if value is not None and value < 1]
         if wrong or not self.seconds > 0 or not self.shapes or min(map(min, self.shapes)) < 1:
             name = wrong[0] if wrong else "shapes" if self.seconds > 0 else "seconds"
             raise ConfigError(f"measure.{name}={getattr(self, name)} has to be at least 1.")
@@ -88,7 +88,7 @@ def rounds_in_time(runners: Mapping[str, Runner], batch: Batch, settings: PaceSe
     for run in runners.values():
         run(batch)
     turn = 2 * (time.perf_counter() - start) + SETTLE * len(runners)  # two calls at least
-    return min(settings.rounds, max(3, int(settings.seconds / turn)))
+    return int(min(settings.rounds, max(3, settings.seconds / turn)))
 
 
 def throughputs(

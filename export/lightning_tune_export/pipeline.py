@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from lightning_tune.serving.cpu import usable_cores
 from lightning_tune.serving.manifest import PORTABLE, QUANTIZED
 from lightning_tune.serving.neighbours import TOLD, Occupancy, occupancy, taken_by_others
 from lightning_tune.tables import replace_file
-from lightning_tune.tables.folders import check_output
+from lightning_tune.tables.folders import check_output, passing
 from lightning_tune_export.bundle import Contents, config_of, write_bundle
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
 from lightning_tune_export.entrants import Entrant, baselines
@@ -64,7 +62,7 @@ def export_bundle(
     with steps("data") as told:
         _open(source, ("train", "val", "test") if recipe.needs_train else ("val", "test"))
         told.text = ", ".join(f"{key} {len(each):,}" for key, each in source.opened().items())
-    with _workplace(output) as work:
+    with passing(output) as work:
         with steps("checkpoint") as told:
             trained = Answered.by(source, "val", source.run)
             told.text = trained.words()
@@ -129,15 +127,6 @@ def _open(source: Source, names: Sequence[Split]) -> None:
     """Open all splits before anything is computed, so that a missing one is told at once."""
     for name in names:
         source.split(name)
-
-
-@contextmanager
-def _workplace(output: Path) -> Iterator[Path]:
-    """Yield a folder on the disk that the bundle goes to, which is removed in the end."""
-    above = output.absolute().parent
-    above.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name[:100]}.", dir=above) as folder:
-        yield Path(folder)
 
 
 def _chosen(entrants: Sequence[Entrant], rungs: Sequence[Rung], *, quiet: bool) -> Entrant:

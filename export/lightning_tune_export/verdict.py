@@ -25,7 +25,7 @@ from lightning_tune_export.ladder import Rung
 from lightning_tune_export.measuring import Answered, metric_of
 from lightning_tune_export.recipe import Recipe
 from lightning_tune_export.report.record import Calibrated
-from lightning_tune_export.report.words import interval_text, points_text
+from lightning_tune_export.report.words import change_text
 from lightning_tune_export.source import Source
 
 
@@ -59,7 +59,9 @@ class Verdict:
     def words(self) -> str:
         """Say what was lost."""
         found = self.comparison
-        told = f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip()
+        told = change_text(found.lost, found.lost_interval)
+        if not found.classes:
+            return f"{told}, a score moved by {found.moved:.3g} at most"
         return f"{told}, {len(found.flips):,} of {found.rows:,} answers changed"
 
 

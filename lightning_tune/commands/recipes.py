@@ -49,8 +49,11 @@ def check_recipe(path: str, kind: type) -> None:
     Raises:
         ConfigError: saying what is wrong, and in which file.
     """
+    values = read_yaml(path)
+    if not values:
+        raise ConfigError(f"{path} holds no setting; write one, or leave --recipe out.")
     try:
-        decode(kind, read_yaml(path))
+        decode(kind, values)
     except ValueError as err:
         fix = "" if str(err).endswith("?") else "; correct the recipe."
         raise ConfigError(f"{path}: {err}{fix}") from err

@@ -67,6 +67,11 @@ def score(
     if any(target.exists() and is_same(target, source) for source in sources):
         raise ConfigError(f"output={output!r} is the input itself; name another file.")
     model = Bundle(bundle, runtime=runtime, threads=threads, portable=portable)
+    if model.path.resolve() in target.resolve().parents:
+        raise ConfigError(
+            f"output={output!r} lies inside the bundle, where a new file is taken for damage; name "
+            "a place outside it."
+        )
     fields = fields_of(model, text, text_pair, columns)
     bar = Progress(sources)
     try:

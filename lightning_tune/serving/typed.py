@@ -44,6 +44,8 @@ def decode(hint: Any, value: Any, where: str = "") -> Any:
             raise ValueError(f"{where}={value!r} is not one of {', '.join(map(str, inner))}")
         return value
     if origin is tuple and isinstance(value, Sequence) and not isinstance(value, str):
+        if inner[-1] is not Ellipsis and len(value) != len(inner):
+            raise ValueError(f"{where}={value!r:.60} does not hold {len(inner)} values")
         return tuple(decode(inner[0], one, f"{where}[{at}]") for at, one in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
         return {str(key): decode(inner[1], one, f"{where}.{key}") for key, one in value.items()}
@@ -61,7 +63,7 @@ def _decode_dataclass(kind: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(kind)
     for name in value:
         if name not in hints:
-            raise ValueError(f"{prefix}{name} is not known.{nearest(name, hints)}".rstrip("."))
+            raise ValueError(f"{prefix}{name} is not known.{nearest(str(name), hints)}".rstrip("."))
     given = {name: decode(hints[name], one, prefix + name) for name, one in value.items()}
     for field in dataclasses.fields(kind):
         has_default = (

@@ -52,6 +52,11 @@ def _expand_local(source: str) -> list[str]:
             "or a folder that prepare wrote."
         )
     if path.exists():
+        if not path.is_file():  # what the first look at it takes is gone for the second
+            raise DataError(
+                f"{source} is a pipe or a device, and a table is read more than once; write it to "
+                "a file, and name that."
+            )
         return [str(path)]
     if not glob.has_magic(source):
         raise missing_file(source)

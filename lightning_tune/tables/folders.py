@@ -21,6 +21,8 @@ def check_output(output: Path) -> None:
     Raises:
         ConfigError: if something is there already, or nothing can be written there.
     """
+    if output.name in ("", ".."):  # of a folder that is there, which no other can take the place of
+        raise ConfigError(f"output={str(output)!r} names no new folder; give it a name of its own.")
     if output.is_dir() and any(output.iterdir()):
         raise ConfigError(
             f"output={str(output)!r} exists and is not empty; name a new folder, or remove it."
@@ -38,9 +40,7 @@ def check_output(output: Path) -> None:
 def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
     """Yield a hidden folder beside `output`; once filled, it becomes `output` at once.
 
-    Everything in it is flushed to the disk before. On an error nothing stays behind. The folder is
-    locked as long as its process lives, so that hidden folders of this output which nobody holds,
-    those of processes that were killed, are known and removed first.
+    Everything in it is flushed to the disk before. On an error nothing stays behind.
 
     Args:
         output: The folder to make; those above it are made where they are missing.
@@ -49,10 +49,7 @@ def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
     Raises:
         ConfigError: if something else is at `output` by then.
     """
-    output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(output)
-    hidden, lock = _hidden(output, 0o700 if private else 0o777)
-    try:
+    with passing(output, private=private) as hidden:
         yield hidden
         for folder, _, names in os.walk(hidden):
             for place in (*(Path(folder) / name for name in names), Path(folder)):
@@ -60,6 +57,24 @@ def appearing(output: Path, *, private: bool = False) -> Iterator[Path]:
         check_output(output)
         hidden.rename(output)
         sync(output.absolute().parent)
+
+
+@contextmanager
+def passing(output: Path, *, private: bool = True) -> Iterator[Path]:
+    """Yield a hidden folder beside `output`, for work on it, which is gone in the end.
+
+    The folder is locked as long as its process lives, so that hidden folders of this output which
+    nobody holds, those of processes that were killed, are known and removed first.
+
+    Args:
+        output: The folder to make; those above it are made where they are missing.
+        private: Whether only the owner may look into the hidden one.
+    """
+    output.absolute().parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(output)
+    hidden, lock = _hidden(output, 0o700 if private else 0o777)
+    try:
+        yield hidden
     finally:
         shutil.rmtree(hidden, ignore_errors=True)
         os.close(lock)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from lightning_tune.cli import main
+from lightning_tune.serving.sums import write_sums
 from lightning_tune.training.objectives import Distillation
 from lightning_tune_export import bundle as writing
 from lightning_tune_export.recipe import find_recipe, shipped_recipes
@@ -84,6 +85,14 @@ def test_wrong_words_are_one_line(words, message, capsys):
         ("budgets:\n  megabytes: 0\n", "mine.yaml: budgets.megabytes=0.0 can never be kept;"),
         ("prune:\n  keep: 1.5\n", "mine.yaml: prune.keep=1.5 is outside (0, 1]"),
         ("- int8\n", "mine.yaml holds a list"),
+        ("# to come\n", "mine.yaml holds no setting; write one, or leave --recipe out."),
+        ("1: 2\n", "mine.yaml: 1 is not known; correct the recipe."),
+        ("measure:\n  shapes: [[1]]\n", "measure.shapes[0]=[1] does not hold 2 values;"),
+        ("measure:\n  threads: 0\n", "measure.threads=0 has to be at least 1."),
+        (
+            "quantize:\n  dynamic: false\n  static: false\n  openvino: false\n",
+            "mine.yaml: quantize.dynamic, static and openvino are all false, so there is no int8",
+        ),
         ("budgets: [1\n", "mine.yaml:2: "),
     ],
 )
@@ -101,7 +110,7 @@ def test_recipes_are_found_by_bare_name_and_a_file_here_wins(work):
     assert find_recipe("int8") == "int8"
 
 
-def test_a_place_that_is_taken_is_refused_before_anything_is_read(work, capsys):
+def test_a_place_that_is_taken_is_refused_before_anything_is_read(work, capsys, monkeypatch):
     (work / "full").mkdir()
     (work / "full" / "notes.txt").write_text("mine")
     (work / "file").write_text("mine")
@@ -109,6 +118,9 @@ def test_a_place_that_is_taken_is_refused_before_anything_is_read(work, capsys):
     assert "exists and is not empty; name a new folder" in error(capsys, "--output=full", *words)
     assert "is a file; name a new folder" in error(capsys, "--output=file", *words)
     assert "is no folder; name another place" in error(capsys, "--output=file/out", *words)
+    (work / "empty").mkdir()
+    monkeypatch.chdir(work / "empty")
+    assert "output='.' names no new folder" in error(capsys, "--output=.", *words)
     assert (work / "full" / "notes.txt").read_text() == "mine"
 
 
@@ -169,6 +181,24 @@ def test_a_disk_that_fills_leaves_nothing(best, work, capsys, monkeypatch):
     words = [f"--checkpoint={best}", "--output=out", *QUICK]
     assert "No space left on device" in error(capsys, *words)
     assert left(work) == []
+
+
+def test_all_that_a_killed_export_leaves_goes_with_the_next(best, work, monkeypatch):
+    begun = []
+
+    def watched(folder):
+        begun.extend(left(work))
+        write_sums(folder)
+
+    monkeypatch.setattr(writing, "write_sums", watched)
+    words = [f"--checkpoint={best}", "--output=out", *QUICK]
+    assert main(["export", *words]) == 0
+    assert len(begun) == 2  # of the graphs, and of the bundle
+    for name in begun:
+        (work / name).mkdir()
+    (work / "out").rename(work / "other")
+    assert main(["export", *words]) == 0
+    assert left(work) == ["other", "out"]
 
 
 def test_a_signal_leaves_nothing(best, work, monkeypatch):

@@ -81,6 +81,15 @@ def test_a_threshold_reaches_the_best_f1_that_there_is():
         assert f1_score(targets[:, at], answers[:, at]) == pytest.approx(best)
 
 
+def test_neighbours_in_fp32_are_parted_where_they_have_to_be():
+    """The middle of two such scores rounds to one of them, half of the time to the higher one."""
+    for high in np.linspace(0.1, 1.0, 50, dtype=np.float32):
+        scores = np.repeat([[high], [np.nextafter(high, np.float32(0))]], 30, axis=0)
+        held = np.repeat([[1], [0]], 30, axis=0)
+        limits = fit_thresholds(scores.astype(np.float64), held)
+        assert (holds(scores, Calibration(thresholds=limits)) == (held > 0)).all()
+
+
 def test_equal_scores_are_never_parted():
     scores = np.array([[0.7]] * 30 + [[0.2]] * 30)
     targets = np.array([[1]] * 25 + [[0]] * 35)

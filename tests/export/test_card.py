@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lightning_tune.cli import main
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.bundle import Bundle
 from lightning_tune_export.card import python_lines
@@ -65,3 +68,52 @@ def test_a_hostile_label_cannot_format_the_card(exported):
     card = (exported("multilabel") / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\npipeline_tag: text-classification\n")
     assert "Labels: bad, good, odd." in card
+
+
+def test_its_command_runs_as_it_stands_and_again(exported, tmp_path, monkeypatch):
+    shutil.copytree(exported("binary"), tmp_path / "bundle")
+    (tmp_path / "new.csv").write_text("text\nthe film is great\n")
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^python -m lightning_tune (score .*)$", card, flags=re.M)
+    monkeypatch.chdir(tmp_path)
+    assert [main(shlex.split(line)) for _ in range(2)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("task", "wanted"),
+    [
+        ("binary", 'await classify("where is my parcel?"));'),
+        ("multilabel", 'await classify("where is my parcel?", { top_k: null }));'),
+        (
+            "pairs",
+            'await model(read("where is my parcel?", { text_pair: "it has not come yet" }));',
+        ),
+        ("regression", 'await model(read("where is my parcel?"));'),
+    ],
+)
+def test_its_javascript_fits_the_task(task, wanted, exported):
+    """The pipeline of transformers.js reads no pairs, and its softmax makes 1 of any one number."""
+    card = (exported(task) / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```js\n(.*?)^```$", card, flags=re.M | re.S)
+    assert wanted in lines
+    assert ("pipeline" in lines) == (task in ("binary", "multilabel"))
+
+
+@pytest.mark.parametrize(
+    ("task", "says"),
+    [
+        ("binary", "a low probability is the only sign"),
+        ("multilabel", "may get labels all the same, or none"),
+        ("regression", "It answers with a number whatever the text is about; nothing shows"),
+    ],
+)
+def test_its_limits_are_those_of_the_task(task, says, exported):
+    assert says in (exported(task) / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scales", ["dynamic", "static"])
+def test_it_says_where_an_answer_depends_on_the_batch(scales, exported):
+    other = {"dynamic": "static", "static": "dynamic"}[scales]
+    words = [f"--recipe.quantize.{name}=false" for name in (other, "openvino")]
+    card = (exported("binary", "int8", *words) / "README.md").read_text(encoding="utf-8")
+    assert ("may be answered otherwise alone than beside others" in card) == (scales == "dynamic")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -73,3 +74,12 @@ def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
         digest(str(tmp_path / "a.csv"))
     with pytest.raises(DataError, match=r"cannot be read: Is a directory"):
         digest(str(tmp_path))
+
+
+def test_a_pipe_is_refused_as_its_first_rows_would_be_lost(tmp_path: Path) -> None:
+    """The header is read first, then all rows from the start, which a pipe has not any more."""
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(
+        DataError, match=r"rows.csv is a pipe or a device, and a table is read more"
+    ):
+        expand(str(tmp_path / "rows.csv"))

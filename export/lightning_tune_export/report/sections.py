@@ -20,7 +20,7 @@ from lightning_tune_export.comparison import ClassChange, Flip
 from lightning_tune_export.gate import Check
 from lightning_tune_export.ladder import Rung, Shape
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import interval_text, points_text, speed_up, state_of
+from lightning_tune_export.report.words import change_text, interval_text, speed_up, state_of
 
 _FLIPS_SHOWN = 200
 _CLASSES_SHOWN = 100
@@ -54,7 +54,7 @@ def _hero(report: ExportReport) -> list[Markup]:
         stat(
             metric_title(found.metric),
             value,
-            f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip(),
+            change_text(found.lost, found.lost_interval),
             "main",
         )
     ]

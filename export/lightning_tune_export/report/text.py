@@ -24,7 +24,7 @@ from lightning_tune.reports.markdown import escape, markdown_table
 from lightning_tune.tables import replace_file
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import interval_text, points_text, state_of
+from lightning_tune_export.report.words import change_text, state_of
 
 _FLIPS_SHOWN = 50
 _CLASSES_SHOWN = 20
@@ -74,7 +74,7 @@ def write_markdown(path: Path, report: ExportReport) -> None:
 
 def _header(report: ExportReport) -> str:
     found = report.comparison
-    told = f"{points_text(found.lost)} {interval_text(found.lost_interval)}".strip()
+    told = change_text(found.lost, found.lost_interval)
     about = (
         f"{TASK_TITLES[report.after.task]}, recipe {escape(report.recipe)}, winner "
         f"{escape(report.winner)}. {metric_title(found.metric)} on {found.rows:,} rows of "

@@ -20,6 +20,20 @@ def points_text(lost: float) -> str:
     return f"{abs(lost):.2f} points {'lost' if lost > 0 else 'gained'}"
 
 
+def change_text(lost: float, ends: tuple[float, float] | None) -> str:
+    """Say what was lost or gained, and the interval of that: of what was won, where it was won.
+
+    >>> change_text(-0.5, (-1.2, 0.1))
+    '0.50 points gained (95 % interval -0.10 to 1.20)'
+    >>> change_text(0.5, (-0.1, 1.2)), change_text(0.0, None)
+    ('0.50 points lost (95 % interval -0.10 to 1.20)', 'nothing lost')
+    """
+    said = points_text(lost)
+    if ends is not None and said.endswith("gained"):
+        ends = -ends[1], -ends[0]
+    return f"{said} {interval_text(ends)}".strip()
+
+
 def interval_text(ends: tuple[float, float] | None, *, words: bool = True) -> str:
     """Say the interval of points lost.
 

@@ -67,7 +67,10 @@ def _cost(exported: Exported) -> Markup:
     before, after = (_with_interval(*one) for one in (exported.before, exported.after))
     interval = ""
     if exported.lost_interval is not None:
-        low, high = (round(end, 2) + 0.0 for end in exported.lost_interval)  # no -0.00
+        ends = exported.lost_interval
+        if lost_text(exported.lost).endswith("gained"):
+            ends = -ends[1], -ends[0]
+        low, high = (round(end, 2) + 0.0 for end in ends)  # no -0.00
         interval = f" (95 % interval {low:.2f} to {high:.2f})"
     said = (
         f"On {exported.rows:,} test rows: {metric_title(exported.metric)} {before} in PyTorch, "

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from lightning_tune.errors import ConfigError
 from lightning_tune.serving.runtime import OpenVinoSession
 from lightning_tune_export import candidates
 from lightning_tune_export.candidates import QuantizeSettings, make_candidates
@@ -59,3 +60,15 @@ def test_openvino_is_left_out_where_it_is_not_installed(bert, tmp_path, monkeypa
     batch = equal_length(6, 12, with_types=True, vocabulary=200)
     made = make_candidates(bert, [batch], QuantizeSettings(mixed=False), tmp_path, with_types=True)
     assert {graph.runtime for graph in made.graphs} == {"onnxruntime"}
+
+
+def test_openvino_alone_is_refused_where_it_is_not_installed(bert, tmp_path, monkeypatch):
+    monkeypatch.setattr(candidates, "find_spec", lambda name: None)
+    settings = QuantizeSettings(dynamic=False, static=False)
+    with pytest.raises(ConfigError, match="alone needs OpenVINO, which is not installed"):
+        make_candidates(bert, [], settings, tmp_path, with_types=True)
+
+
+def test_no_int8_graph_at_all_is_refused():
+    with pytest.raises(ConfigError, match="quantize to null for fp32"):
+        QuantizeSettings(dynamic=False, static=False, openvino=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from html.parser import HTMLParser
 from io import StringIO
@@ -14,7 +15,7 @@ from lightning_tune_export.report.figures import figures_of
 from lightning_tune_export.report.page import export_html, write_html
 from lightning_tune_export.report.record import write_json
 from lightning_tune_export.report.text import export_markdown, rows_of, show_candidates
-from lightning_tune_export.report.words import points_text, speed_up
+from lightning_tune_export.report.words import change_text, points_text, speed_up
 
 KINDS = ("binary", "multiclass", "multilabel", "regression")
 
@@ -106,3 +107,16 @@ def test_speed_is_told_against_pytorch(make):
     shape = next(iter(report.winning.timings))
     assert speed_up(report, shape) == "4.5 times as fast as torch fp32"
     assert points_text(-0.5) == "0.50 points gained"
+
+
+def test_what_was_gained_has_the_interval_of_the_gain(make):
+    """-0.55 points lost, in (-1.76, 0.66), are 0.55 gained, in (-0.66, 1.76)."""
+    told = "0.55 points gained (95 % interval -0.66 to 1.76)"
+    assert change_text(-0.55, (-1.76, 0.66)) == told
+    report = make("binary")
+    found = report.comparison
+    after = {**found.before, "accuracy": found.before["accuracy"] + 0.0055}
+    change = {**found.intervals, "accuracy": (-0.0066, 0.0176)}
+    report.comparison = dataclasses.replace(found, after=after, intervals=change)
+    assert told in export_html(report)
+    assert told in export_markdown(report).replace("\\", "")

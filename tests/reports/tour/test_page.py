@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -128,3 +129,11 @@ def test_the_page_is_its_owners_alone(make, tmp_path):
     write_tour(tmp_path / "tour.html", make())
     assert stat.S_IMODE((tmp_path / "tour.html").stat().st_mode) == 0o600
     assert (tmp_path / "tour.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_what_was_gained_has_the_interval_of_the_gain(make):
+    gained = replace(make().exported, lost=-10.0, lost_interval=(-30.0, 1.0))
+    assert (
+        "10.00 points gained (95 % interval -1.00 to 30.00)"
+        in Reader(tour_html(make(exported=gained))).text
+    )
