@@ -33,6 +33,7 @@ def score(
     text: str | None = None,
     text_pair: str | None = None,
     columns: list[str] | None = None,
+    keep: str | list[str] | None = None,
     format: TableFormat = TableFormat(),  # noqa: B008  # frozen
     runtime: Runtime | None = None,
     threads: int | None = None,
@@ -48,6 +49,7 @@ def score(
         text: Column of the text; null: as in training.
         text_pair: Column of the second text; null: as in training.
         columns: Names of the columns, where a csv or tsv file has no header line.
+        keep: Columns of the input that the output has too, as they are, such as [id, date].
         format: How the input is written; the default goes by its extension.
         runtime: What computes; null: what export chose. openvino needs the extra of that name, cuda
             onnxruntime-gpu.
@@ -82,6 +84,7 @@ def score(
                 target,
                 fields=fields,
                 format=format,
+                keep=[keep] if isinstance(keep, str) else keep or (),
                 on_batch=lambda batch, rows: bar.show(batch.source, batch.lines[-1], rows),
             )
     finally:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lightning_tune.errors import ConfigError
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.answers import prediction_columns
 from lightning_tune.serving.bundle import Bundle
@@ -47,12 +48,14 @@ def score(
     *,
     fields: Fields,
     format: TableFormat,
+    keep: Sequence[str] = (),
     on_batch: Callable[[RowBatch, int], None] | None = None,
 ) -> Counts:
     """Answer the rows of some files into one file, which appears whole or not at all.
 
-    The output has the columns row (from 0, over all files), text, text_pair (where there are
-    pairs), prediction, probability (where one class is chosen), p(LABEL) for each label, and error.
+    The output has the columns row (from 0, over all files), those to keep, text, text_pair (where
+    there are pairs), prediction, probability (where one class is chosen), p(LABEL) for each label,
+    and error.
 
     Args:
         bundle: What answers.
@@ -60,11 +63,12 @@ def score(
         output: The file to write, readable by its owner alone.
         fields: Which columns hold the texts; labels are not read.
         format: How the files are written.
+        keep: Columns of the files that go into the output as they are, as texts.
         on_batch: Called with each batch once it is answered, and the rows answered so far.
 
     Raises:
         DataError: if a file cannot be read, lacks a column or has no rows.
-        ConfigError: if the output cannot be written.
+        ConfigError: if the output cannot be written, or would have a column twice.
     """
     begun = time.perf_counter()
     counts = Counts()
@@ -72,10 +76,10 @@ def score(
         batch
         for source in sources
         for batch in read_rows(
-            source, fields, format=format, on_bad_rows="keep", label_required=False
+            source, fields, format=format, on_bad_rows="keep", label_required=False, carry=keep
         )
     )
-    kinds = column_kinds(bundle.labels, pairs=fields.text_pair is not None)
+    kinds = column_kinds(bundle.labels, pairs=fields.text_pair is not None, keep=keep)
     with open_rows(output, kinds) as writer:
         for batch, encoded in encoded_ahead(bundle, batches):
             writer.append(answered(bundle, batch, encoded, counts))
@@ -85,14 +89,25 @@ def score(
     return counts
 
 
-def column_kinds(labels: LabelSet, *, pairs: bool) -> dict[str, Kind]:
-    """Return the columns of a file of predictions, and what they hold."""
+def column_kinds(labels: LabelSet, *, pairs: bool, keep: Sequence[str] = ()) -> dict[str, Kind]:
+    """Return the columns of a file of predictions, and what they hold.
+
+    Raises:
+        ConfigError: if a column to keep has the name of another.
+    """
     texts: dict[str, Kind] = {"text": "text", "text_pair": "text"} if pairs else {"text": "text"}
     scores = dict.fromkeys((f"p({name})" for name in labels.names), "number")
     says: dict[str, Kind] = {"prediction": "number" if labels.kind == "regression" else "text"}
     if labels.kind in ("binary", "multiclass"):
         says["probability"] = "number"
-    return {"row": "whole", **texts, **says, **scores, "error": "text"}  # type: ignore[dict-item]
+    rest: dict[str, Kind] = {**texts, **says, **scores, "error": "text"}  # type: ignore[dict-item]
+    for name in keep:
+        if name == "row" or name in rest or list(keep).count(name) > 1:
+            raise ConfigError(
+                f"keep={name!r} is a column of the output already; rename it in the input, or "
+                "leave it out."
+            )
+    return {"row": "whole", **dict.fromkeys(keep, "text"), **rest}
 
 
 def encoded_ahead(
@@ -131,6 +146,7 @@ def answered(
     scores = apply(logits, bundle.labels, bundle.manifest.calibration)
     columns: dict[str, list[Any]] = {
         "row": list(range(counts.rows, counts.rows + len(errors))),
+        **batch.carried,
         "text": batch.texts,
     }
     if batch.pairs is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 from lightning_tune.errors import ConfigError, DataError, nearest
@@ -19,8 +19,9 @@ from lightning_tune.tables.formats import (
 )
 from lightning_tune.tables.jsonl import JsonLinesTable
 from lightning_tune.tables.parquet import ParquetTable
-from lightning_tune.tables.records import Records, Table, shorten
+from lightning_tune.tables.records import MISSING, Records, Table, shorten
 from lightning_tune.tables.values import LabelColumn, to_texts, to_weights
+from lightning_tune.tables.writers import cell
 
 BadRows = Literal["refuse", "skip", "keep"]
 """What to do with a row that cannot be used: stop, leave it out, or keep it with its reason."""
@@ -50,6 +51,7 @@ class RowBatch:
         labels: The labels; None without such a column. "" where one is missing and may be.
         weights: The sample weights, at least 0; None without such a column.
         errors: Why a row cannot be used; only where bad rows are kept.
+        carried: The columns that are carried along, as texts; None where a value is missing.
     """
 
     source: str
@@ -59,6 +61,7 @@ class RowBatch:
     labels: list[Label] | None
     weights: list[float] | None
     errors: list[str | None] | None
+    carried: dict[str, list[str | None]] = field(default_factory=dict)
 
 
 def read_header(
@@ -81,6 +84,7 @@ def read_rows(
     on_bad_rows: BadRows = "refuse",
     bad: list[BadRow] | None = None,
     label_required: bool = True,
+    carry: Sequence[str] = (),
 ) -> Iterator[RowBatch]:
     """Read one file in batches, in constant memory.
 
@@ -91,6 +95,7 @@ def read_rows(
         on_bad_rows: What to do with a row that cannot be used. Rows that are kept have the text "".
         bad: Collects the rows that were skipped or kept.
         label_required: Whether the columns of label and weight must be there, filled in every row.
+        carry: Columns that are carried along as they are.
 
     Raises:
         DataError: if the file cannot be read, lacks a column or has no usable row; on the first bad
@@ -99,7 +104,13 @@ def read_rows(
     """
     table = open_table(source, format, fields.columns)
     yield from read_table(
-        source, table, fields, on_bad_rows=on_bad_rows, bad=bad, label_required=label_required
+        source,
+        table,
+        fields,
+        on_bad_rows=on_bad_rows,
+        bad=bad,
+        label_required=label_required,
+        carry=carry,
     )
 
 
@@ -111,16 +122,20 @@ def read_table(
     on_bad_rows: BadRows = "refuse",
     bad: list[BadRow] | None = None,
     label_required: bool = True,
+    carry: Sequence[str] = (),
 ) -> Iterator[RowBatch]:
     """Read the rows of an open table, as `read_rows` does; `source` is its name in messages."""
     fields = _present(source, fields, table, label_required)
+    for name in carry:
+        _check_column(source, "keep", name, table.names)
     labels = LabelColumn(
         str(fields.label), required=label_required, may_be_empty=fields.label_may_be_empty
     )
     rows = usable = 0
     first: BadRow | None = None
-    for records in table.records(_wanted(fields)):
+    for records in table.records(list(dict.fromkeys([*_wanted(fields), *carry]))):
         batch = _convert(source, fields, records, labels)
+        batch.carried = {name: _carried(records, name) for name in carry}
         found = _bad_rows(batch)
         if found and on_bad_rows == "refuse":
             raise refused(found[0])
@@ -194,9 +209,14 @@ def _present(source: str, fields: Fields, table: Table, label_required: bool) ->
         )
     for setting in ("text", "text_pair", "label", "weight"):
         name = getattr(fields, setting)
-        if name is not None and table.names.count(name) != 1:
-            raise _wrong_column(source, setting, name, table.names)
+        if name is not None:
+            _check_column(source, setting, name, table.names)
     return fields
+
+
+def _check_column(source: str, setting: str, name: str, names: Sequence[str]) -> None:
+    if names.count(name) != 1:
+        raise _wrong_column(source, setting, name, names)
 
 
 def _wrong_column(source: str, setting: str, name: str, names: Sequence[str]) -> DataError:
@@ -241,6 +261,14 @@ def _convert(source: str, fields: Fields, records: Records, label_column: LabelC
     return RowBatch(source, list(records.lines), texts, pairs, labels, weights, errors)
 
 
+def _carried(records: Records, name: str) -> list[str | None]:
+    """Return the values of a column as texts; None in rows that cannot be read."""
+    return [
+        None if at in records.faults or value is None or value is MISSING else cell(value)
+        for at, value in enumerate(records.columns[name])
+    ]
+
+
 def _slices(batch: RowBatch, on_bad_rows: BadRows) -> Iterator[RowBatch]:
     """Cut a batch into pieces of at most BATCH_ROWS rows, bad rows left out where skipped."""
     if on_bad_rows == "skip" and batch.errors is not None:
@@ -267,4 +295,5 @@ def _select(batch: RowBatch, positions: Sequence[int]) -> RowBatch:
         pick(batch.labels),
         pick(batch.weights),
         pick(batch.errors),
+        {name: [values[at] for at in positions] for name, values in batch.carried.items()},
     )

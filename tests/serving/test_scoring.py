@@ -104,6 +104,41 @@ def test_bad_rows_keep_their_place_and_say_why(write_bundle, tmp_path):
     assert [rows[0]["prediction"], rows[5]["prediction"]] == expected
 
 
+def test_columns_to_keep_come_along_as_they_are(write_bundle, tmp_path):
+    made = write_bundle()
+    rows = [["id", "text", "note"], ["007", "good film", 'a "b", c'], ["8", "bad"], ["", "", "z"]]
+    source = write_csv(tmp_path / "in.csv", rows)
+    output = tmp_path / "out.csv"
+    fields = Fields(label=None)
+    score(
+        Bundle(made.path),
+        [str(source)],
+        output,
+        fields=fields,
+        format=TableFormat(),
+        keep=["note", "id"],
+    )
+    with output.open(newline="", encoding="utf-8") as file:
+        assert next(csv.reader(file))[:4] == ["row", "note", "id", "text"]
+    kept = [(row["id"], row["note"]) for row in read_csv(output)]
+    assert kept == [("007", 'a "b", c'), ("", ""), ("", "z")]
+
+
+@pytest.mark.parametrize("name", ["row", "text", "prediction", "probability", "error"])
+def test_a_column_of_the_output_cannot_be_kept(write_bundle, tmp_path, name):
+    made = write_bundle()
+    source = write_csv(tmp_path / "in.csv", [["text", "row", "prediction"], ["a", "b", "c"]])
+    with pytest.raises(ConfigError, match="is a column of the output already"):
+        score(
+            Bundle(made.path),
+            [str(source)],
+            tmp_path / "out.csv",
+            fields=Fields(label=None),
+            format=TableFormat(),
+            keep=[name],
+        )
+
+
 def test_a_file_of_nothing_but_bad_rows_is_answered(write_bundle, tmp_path):
     source = write_csv(tmp_path / "in.csv", [["text", "n"], ["", "1"], [" ", "2"]])
     counts = run(write_bundle(), source, tmp_path / "out.csv")
