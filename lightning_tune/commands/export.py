@@ -20,7 +20,7 @@ from lightning_tune_export.source import DataOverrides
 
 def main(name: str, args: Sequence[str]) -> int:
     """Run the command; a recipe is a file, or the bare name of a shipped one."""
-    args, recipe = named_recipe(args, Recipe, find_recipe, default="int8")
+    words, recipe = named_recipe(args, Recipe, find_recipe, default="int8")
     parser = FunctionParser(prog=f"{PROGRAM} {name}", allow_abbrev=False)
     parser.add_argument(
         "-c", "--config", action=ActionConfigFile, help="A YAML file with these options."
@@ -28,7 +28,7 @@ def main(name: str, args: Sequence[str]) -> int:
     parser.add_function_arguments(export, as_positional=False, sub_configs=True, skip={"name"})
     parser.settings = given(args)
     parser.options = [flag for action in parser._actions for flag in action.option_strings]
-    values = parser.parse_args(args).as_dict()
+    values = parser.parse_args(words).as_dict()
     values.pop("config", None)
     for settings in (values["recipe"], values["data"]):
         settings.pop("__path__", None)  # of the file it is from

@@ -42,8 +42,8 @@ _WORTH_PROCESSES = 20_000_000  # bytes; below it a process starts for longer tha
 
 def main(name: str, args: Sequence[str]) -> int:
     """Run the command; --input, --val and --test may be given several times."""
-    args, _ = named_recipe(args, Recipe, find_recipe)
-    args = gathered(args)
+    words, _ = named_recipe(args, Recipe, find_recipe)
+    words = gathered(words)
     parser = FunctionParser(prog=f"{PROGRAM} {name}", allow_abbrev=False)
     parser.add_argument(
         "-c", "--config", action=ActionConfigFile, help="A YAML file with these options."
@@ -51,7 +51,7 @@ def main(name: str, args: Sequence[str]) -> int:
     parser.add_function_arguments(prepare, as_positional=False, sub_configs=True)
     parser.settings = given(args)
     parser.options = [flag for action in parser._actions for flag in action.option_strings]
-    values = parser.parse_args(args).as_dict()
+    values = parser.parse_args(words).as_dict()
     values.pop("config", None)
     values["recipe"].pop("__path__", None)  # of the file it is from
     prepare(**as_hinted(prepare, values))
@@ -90,9 +90,9 @@ def _listed(value: str) -> list[str]:
 
 def prepare(
     output: str,
-    input: list[str] | None = None,
-    val: list[str] | None = None,
-    test: list[str] | None = None,
+    input: list[str] | str | None = None,
+    val: list[str] | str | None = None,
+    test: list[str] | str | None = None,
     text: str = "text",
     text_pair: str | None = None,
     label: str | None = "label",
@@ -178,7 +178,8 @@ def prepare(
     _finish(report, output, seconds)
 
 
-def _inputs(paths: Sequence[str], query: str | None) -> tuple[Input, ...]:
+def _inputs(paths: Sequence[str] | str, query: str | None) -> tuple[Input, ...]:
+    paths = [paths] if isinstance(paths, str) else paths
     return tuple(Input(path, query if is_database(path) else None) for path in paths)
 
 

@@ -1,9 +1,11 @@
-"""Recipes on the command line: `--recipe` takes a file, or the bare name of a shipped one."""
+"""Recipes by name: `--recipe` and the key `recipe` of a config take a file or a shipped name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import yaml
 
 from lightning_tune.commands.settings import read_yaml
 from lightning_tune.errors import ConfigError
@@ -17,6 +19,8 @@ def named_recipe(
 ) -> tuple[list[str], str]:
     """Replace the value of --recipe by the path of the file that it means; return its name too.
 
+    A config that names one (`recipe: strict`) stands in the words as text without that key.
+
     Args:
         args: The words after the command.
         kind: The dataclass that a recipe is.
@@ -26,7 +30,8 @@ def named_recipe(
     Raises:
         ConfigError: if there is no such recipe, or it is none.
     """
-    words, recipe = [], default
+    args, stated = _without_names(args)
+    words, recipe = [], stated or default
     places = iter(range(len(args)))
     for at in places:
         flag, equals, value = args[at].partition("=")
@@ -41,6 +46,22 @@ def named_recipe(
     path = find(recipe)
     check_recipe(path, kind)
     return [f"{RECIPE}={path}", *words], Path(recipe).stem
+
+
+def _without_names(args: Sequence[str]) -> tuple[list[str], str | None]:
+    """Take the name of a recipe out of the configs; of several the last."""
+    words, name = list(args), None
+    for at, word in enumerate(args):
+        flag, equals, value = word.partition("=")
+        if flag not in ("-c", "--config") or (not equals and at + 1 == len(args)):
+            continue
+        file = value if equals else args[at + 1]
+        values = dict(read_yaml(file))
+        if isinstance(values.get("recipe"), str):
+            name = str(values.pop("recipe"))
+            rest = yaml.safe_dump(values)
+            words[at if equals else at + 1] = f"{flag}={rest}" if equals else rest
+    return words, name
 
 
 def check_recipe(path: str, kind: type) -> None:

@@ -293,6 +293,18 @@ def test_what_cannot_be_done_is_one_line(words, message, capsys):
     assert left(Path()) == before
 
 
+def test_a_config_may_name_its_input_and_a_shipped_recipe(capsys):
+    raw()
+    Path("mine.yaml").write_text("input: raw.csv\nrecipe: strict\n")
+    assert prepare("-c", "mine.yaml", "--output=out", NO_SUSPECTS) == 0
+    stated = json.loads(Path("out/prepare.json").read_text())["recipe"]
+    assert stated["limits"]["leaks"] == {"warn": 0.0, "fail": 0.0}
+    assert stated["quality"] is None
+    assert prepare("-c=mine.yaml", "--output=two", "--recipe=mine2.yaml") == 2
+    Path("mine.yaml").write_text("input: [raw.csv]\nrecipe: strickt\n")
+    assert "Did you mean 'strict'?" in error(capsys, "-c", "mine.yaml", "--output=two")
+
+
 def test_a_recipe_with_a_mistake_names_the_nearest_key(capsys):
     raw()
     Path("mine.yaml").write_text("clean:\n  htlm: false\n")
