@@ -183,9 +183,9 @@ def embedder(
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    from lightning_tune.models.backbones import not_found, resolve
+    from lightning_tune.models.backbones import not_found, within_reach
 
-    place = resolve(backbone)
+    place = within_reach(backbone)
     try:
         tokenizer = AutoTokenizer.from_pretrained(place)
         model = AutoModel.from_pretrained(place, dtype=torch.float32).eval()

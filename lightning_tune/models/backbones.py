@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from lightning_tune.errors import CheckpointError, ConfigError, nearest
 from lightning_tune.models.checkpoints import PACKAGE_KEY, is_checkpoint, read_checkpoint
@@ -49,6 +52,32 @@ def resolve(name: str) -> str:
     """
     folder = Path(name).expanduser()
     return str(folder) if folder.is_dir() else _cached(name) or _installed(name) or name
+
+
+def within_reach(name: str) -> str:
+    """Return where an encoder's files are, as `resolve`, for whoever goes on to load them.
+
+    Raises:
+        ConfigError: if the hub has to be asked and has no address here: transformers would try it
+            for most of a minute.
+    """
+    place = resolve(name)
+    if place == name and not Path(name).is_dir() and not _hub_has_address():
+        raise not_found(name, OSError("the hub's name has no address here"))
+    return place
+
+
+def _hub_has_address() -> bool:
+    """Whether the hub's name can be looked up; true too where a proxy, or nobody, would ask it."""
+    from huggingface_hub import constants
+
+    if constants.is_offline_mode() or getproxies():
+        return True
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError:
+        return False
+    return True
 
 
 def _cached(name: str) -> str | None:
@@ -160,7 +189,7 @@ def load_tokenizer(name: str) -> LoadedTokenizer:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(resolve(name), trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(within_reach(name), trust_remote_code=False)
     except ConfigError:
         raise
     except Exception as err:  # the tokenizers library raises bare Exceptions for broken files

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_tune.errors import CheckpointError, ConfigError
-from lightning_tune.models.backbones import not_found, resolve
+from lightning_tune.models.backbones import not_found, within_reach
 from lightning_tune.models.checkpoints import PACKAGE_KEY, is_checkpoint, read_checkpoint
 from lightning_tune.models.family_names import DROPOUT_NAMES
 from lightning_tune.models.layout import apply_own_layout
@@ -173,7 +173,7 @@ def _from_pretrained(
 ) -> PreTrainedModel:
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
-    folder = resolve(backbone)
+    folder = within_reach(backbone)
     try:
         if architecture is None:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=False)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -187,6 +188,21 @@ def test_a_name_that_nobody_knows_is_refused_in_one_line(use, name, hub_cache):
     with pytest.raises(ConfigError, match="check the name and the network") as caught:
         use(name)
     assert one_line(caught).startswith(f"backbone={name!r} was found in no local folder")
+
+
+@pytest.mark.parametrize("use", [lambda name: build_encoder(name, TWO), load_tokenizer])
+def test_a_hub_without_an_address_is_not_tried_for_a_minute(use, monkeypatch, hub_cache):
+    def unknown(*_):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(backbones, "getproxies", dict)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(ConfigError, match="the hub's name has no address here") as caught:
+        use("nobody/nothing")
+    assert one_line(caught).startswith("backbone='nobody/nothing' was found in no local folder")
+    monkeypatch.setattr(backbones, "getproxies", lambda: {"https": "http://proxy:1"})
+    assert backbones.within_reach("nobody/nothing") == "nobody/nothing"
 
 
 @pytest.mark.parametrize("use", [lambda name: build_encoder(name, TWO), load_tokenizer])
