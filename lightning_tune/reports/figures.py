@@ -139,13 +139,34 @@ def scatter_figure(points: Sequence[Point]) -> Figure:
     return figure
 
 
-def dots_figure(points: Mapping[str, Point], *, x_label: str, y_label: str) -> Figure:
-    """Draw named points, each in its colour, x by ratios."""
+def dots_figure(
+    points: Mapping[str, Point],
+    looks: Mapping[str, tuple[int, bool]],
+    *,
+    x_label: str,
+    y_label: str,
+    y: Point | None = None,
+) -> Figure:
+    """Draw points by number, which the legend names, x by ratios.
+
+    Args:
+        points: (x, y) by name.
+        looks: Index of the colour by name, and whether it is drawn larger.
+        x_label: Stands below the axis.
+        y_label: Stands beside the axis.
+        y: Range of the y axis; around the points where None.
+    """
     figure, axes = _figure(6.4, 4.4)
     bounds = log_span(x for x, _ in points.values())
-    for index, (name, point) in enumerate(points.items()):
-        axes.scatter(*point, s=42, color=COLORS[index % len(COLORS)], label=_plain(name))
-    axes.set(xlabel=x_label, ylabel=y_label, xscale="log", xlim=bounds)
+    for at, (name, point) in enumerate(points.items(), 1):
+        color, strong = looks[name]
+        told, filled = f"{at}  {_plain(name)}", COLORS[color % len(COLORS)]
+        axes.scatter(*point, s=90 if strong else 42, color=filled, label=told)
+        # Those of odd numbers to the right, of even ones to the left: two may lie on one place.
+        away = (6, 4) if at % 2 else (-6, 4)
+        side = "left" if at % 2 else "right"
+        axes.annotate(f"{at}", point, away, textcoords="offset points", ha=side, fontsize=8)
+    axes.set(xlabel=x_label, ylabel=y_label, xscale="log", xlim=bounds, ylim=y)
     axes.set_xticks(log_steps(*bounds), [tick_text(step) for step in log_steps(*bounds)])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)
