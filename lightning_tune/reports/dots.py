@@ -14,7 +14,7 @@ from lightning_tune.reports.records import Point
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
-_LETTER = 6.2  # pixels of a letter at the size that the style sheet gives, on the wide side
+_LETTER = 5.9  # pixels of a letter at the size that the style sheet gives, on the wide side
 _LINE = 13.0
 _AWAY = 8.0
 
