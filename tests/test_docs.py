@@ -27,6 +27,8 @@ from lightning_tune.commands.score import score
 from lightning_tune.commands.settings import dotted_flags
 from lightning_tune.commands.tour import tour
 from lightning_tune.models.checkpoints import read_checkpoint
+from lightning_tune_export.budgets import Budgets
+from lightning_tune_export.recipe import shipped_recipes
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "README.zh-CN.md"]
@@ -258,3 +260,29 @@ def test_the_example_of_augmentation_makes_copies():
         exec(block, names)
     assert names["made"].counts["originals"] == 2
     assert names["made"].counts["copies"] == names["told"].asked > 0
+
+
+def rows_of(page: str, heading: str) -> dict[str, list[str]]:
+    """The rows of the table that begins with a heading, by their first cell."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    body = re.search(rf"^\| {re.escape(heading)}.*\n\|[-:| ]+\n((?:\|.*\n)+)", text, flags=re.M)[1]
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in body.splitlines()]
+    return {name: rest for name, *rest in cells}
+
+
+def test_the_budgets_of_the_shipped_recipes_are_those_of_the_page():
+    told = {name.strip("`"): budgets for name, budgets in rows_of("export.md", "recipe |").items()}
+    stated = {}
+    for name, path in shipped_recipes().items():
+        budgets = yaml.safe_load(path.read_text(encoding="utf-8"))["budgets"]
+        assert budgets.keys() <= {"points", "flips"}
+        stated[name] = [str(budgets.get(key, "none")) for key in ("points", "flips")]
+    assert told == stated
+
+
+def test_the_defaults_of_budgets_are_those_of_the_page():
+    for names, (defaults, _) in rows_of("export.md", "key | default |").items():
+        keys = re.findall(r"budgets\.(\w+)", names)
+        values = ["none" if each is None else str(each) for each in map(vars(Budgets()).get, keys)]
+        told = defaults.split(", ") if ", " in defaults else [defaults] * len(keys)
+        assert not keys or told == values

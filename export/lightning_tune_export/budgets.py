@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.schema import TaskKind
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,11 @@ class Budgets:
 
     Args:
         points: Points of the main metric that may be lost, at least 0.
-        class_points: Points of F1 that each class may lose, at least 0.
+        class_points: Points of F1 that each class may lose, at least 0; not for regression.
         class_rows: Classes that fewer rows hold are shown and not judged, at least 1: in ten rows
             one answer is ten points.
-        flips: Share of the rows whose answer may change, in [0, 1].
+        flips: Share of the answers that may change, in [0, 1]: of the rows, in multi-label of the
+            single decisions about a label (rows x labels). A regression has none.
         milliseconds: Median time that one text may take here, above 0.
         megabytes: Size that the model's file may have, in 10**6 bytes, above 0.
 
@@ -32,6 +34,18 @@ class Budgets:
     flips: float | None = None
     milliseconds: float | None = None
     megabytes: float | None = None
+
+    def check(self, kind: TaskKind) -> None:
+        """Refuse what a task has no use for; `flips`, which shipped recipes state, is passed over.
+
+        Raises:
+            ConfigError: if classes are to be judged in regression.
+        """
+        if kind == "regression" and self.class_points is not None:
+            raise ConfigError(
+                f"budgets.class_points={self.class_points} is about classes, and a regression has "
+                "none; set it to null."
+            )
 
     def __post_init__(self) -> None:
         ranges = {

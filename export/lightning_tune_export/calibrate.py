@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from lightning_tune.schema import TaskKind
 
 Floats = NDArray[np.float64]
-_COLDEST, _HOTTEST = 0.05, 20.0
+COLDEST, HOTTEST = 0.05, 20.0
+"""The temperatures that are tried."""
 _LEAST_HELD = 20  # rows that hold a label: with fewer, a threshold fits their noise
 _BINS = 15
 
@@ -22,7 +23,8 @@ _BINS = 15
 def fit_temperature(logits: NDArray[Any], targets: NDArray[Any], kind: TaskKind) -> float:
     """Return the temperature under which the targets are likeliest; logits are divided by it.
 
-    The likelihood is concave in 1 / temperature, so its slope has one root, which is bisected.
+    The likelihood is concave in 1 / temperature, so its slope has one root, which is bisected. With
+    1 among those that are tried, it is never below that of logits as they are.
 
     Args:
         logits: [rows, outputs].
@@ -39,7 +41,7 @@ def fit_temperature(logits: NDArray[Any], targets: NDArray[Any], kind: TaskKind)
     if kind == "regression":
         return 1.0
     values = np.asarray(logits, dtype=np.float64)
-    coldest, hottest = np.log(1 / _HOTTEST), np.log(1 / _COLDEST)
+    coldest, hottest = np.log(1 / HOTTEST), np.log(1 / COLDEST)
     for _ in range(60):
         middle = (coldest + hottest) / 2
         if _slope(values, targets, kind, float(np.exp(middle))) > 0:  # sharper still is worse

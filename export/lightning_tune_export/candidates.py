@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import onnx
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.reports.display import counted
 from lightning_tune.serving.manifest import Runtime
 from lightning_tune_export.activations import Activations, watch
 from lightning_tune_export.fused_graph import export_fused
@@ -180,7 +181,8 @@ def _int8(
             narrow_range=narrow,
             tables=tables,
         )
-        add(f"int8 static{suffix}", made, f"{len(exclude)} products in fp32" if exclude else "")
+        note = f"{counted(len(exclude), 'product')} in fp32" if exclude else ""
+        add(f"int8 static{suffix}", made, note)
     return found
 
 

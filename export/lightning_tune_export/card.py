@@ -5,8 +5,6 @@ from __future__ import annotations
 from lightning_tune.reports.display import (
     TASK_TITLES,
     label_text,
-    metric_title,
-    number,
     printable,
     setting,
 )
@@ -14,9 +12,11 @@ from lightning_tune.reports.markdown import escape, markdown_table
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.manifest import PORTABLE, Manifest
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import change_text
+from lightning_tune_export.report.words import headline, two_digits
 
 _LABELS_SHOWN = 40
+_TEXT, _OTHER = "The weather was better than we had hoped.", "It rained all week."
+"""Of no field in particular: a model of feelings, topics or pairs may be asked about them."""
 _OPENING = """\
 import json, numpy as np, onnxruntime
 from tokenizers import Tokenizer
@@ -34,7 +34,7 @@ _PIPELINE = """\
 import {{ env, pipeline }} from "@huggingface/transformers";
 env.localModelPath = "..";  // the folder that this one, "bundle", lies in
 const classify = await pipeline("text-classification", "bundle", {{ dtype: "{kind}" }});
-console.log(await classify("where is my parcel?"{all}));
+console.log(await classify("{text}"{all}));
 """
 # The pipeline reads one text, and makes 1 of any single number.
 _LOGITS = """\
@@ -43,7 +43,7 @@ import {{ env, AutoTokenizer, AutoModelForSequenceClassification as Classifier }
 env.localModelPath = "..";  // the folder that this one, "bundle", lies in
 const read = await AutoTokenizer.from_pretrained("bundle");
 const model = await Classifier.from_pretrained("bundle", {{ dtype: "{kind}" }});
-const {{ logits }} = await model(read("where is my parcel?"{pair}));
+const {{ logits }} = await model(read("{text}"{pair}));
 console.log(logits.tolist());
 """
 _ENDINGS = {
@@ -67,10 +67,10 @@ def python_lines(labels: LabelSet, *, pairs: bool) -> str:
         labels: The label set.
         pairs: Whether the model reads two texts.
     """
-    given = 'texts = ["where is my parcel?", "thank you"]'
+    given = f'texts = ["{_TEXT}", "{_OTHER}"]'
     encoded = "texts"
     if pairs:
-        given = 'texts, others = ["where is my parcel?"], ["it has not come yet"]'
+        given = f'texts, others = ["{_TEXT}"], ["{_OTHER}"]'
         encoded = "list(zip(texts, others))"
     return _OPENING.format(given=given, encoded=encoded) + _ENDINGS[labels.kind]
 
@@ -98,17 +98,12 @@ def _head(report: ExportReport, manifest: Manifest) -> str:
     names = manifest.labels.names
     shown = ", ".join(escape(label_text(name)) for name in names[:_LABELS_SHOWN])
     more = f" and {len(names) - _LABELS_SHOWN} more" if len(names) > _LABELS_SHOWN else ""
-    found = report.comparison
-    told = change_text(found.lost, found.lost_interval)
     of_pairs = " of pairs of texts" if manifest.fields.text_pair else ""
-    value = number(report.after.metrics[found.metric])
     lines = [
         f"# {escape(printable(report.title, limit=120))}",
         "",
         f"{TASK_TITLES[manifest.labels.kind]}{of_pairs}, exported by lightning_tune with the "
-        f"recipe `{report.recipe}`. {metric_title(found.metric)} on {found.rows:,} rows of the "
-        f"{found.split} split: {value}; beside the checkpoint, {told}. `report.html` has all that "
-        "was measured.",
+        f"recipe `{report.recipe}`. {headline(report)} `report.html` has all that was measured.",
     ]
     if names:
         lines += ["", f"Labels: {shown}{more}."]
@@ -143,8 +138,7 @@ python -m lightning_tune score --bundle bundle --input new.csv --output predicti
 
 
 def _call(manifest: Manifest) -> str:
-    single = '["where is my parcel?"]'
-    return f'{single}, ["it has not come yet"]' if manifest.fields.text_pair else single
+    return f'["{_TEXT}"], ["{_OTHER}"]' if manifest.fields.text_pair else f'["{_TEXT}"]'
 
 
 def _treatment(manifest: Manifest) -> str:
@@ -159,17 +153,21 @@ def _treatment(manifest: Manifest) -> str:
 
 def _javascript(manifest: Manifest) -> str:
     kind = "fp32" if manifest.model == PORTABLE else "q8"
+    unknown = {
+        "multilabel": ", and knows neither temperature nor thresholds",
+        "regression": "",
+    }.get(manifest.labels.kind, ", and does not know the temperature")
     lines = _PIPELINE
     if manifest.labels.kind == "regression" or manifest.fields.text_pair:
         lines = _LOGITS
     lines = lines.format(
         kind=kind,
         all=", { top_k: null }" if manifest.labels.kind == "multilabel" else "",
-        pair=', { text_pair: "it has not come yet" }' if manifest.fields.text_pair else "",
+        pair=f', {{ text_pair: "{_OTHER}" }}' if manifest.fields.text_pair else "",
+        text=_TEXT,
     )
     return f"""With [transformers.js](https://huggingface.co/docs/transformers.js), which reads
-config.json, tokenizer.json, tokenizer_config.json and `{manifest.model}`, and knows neither
-temperature nor thresholds:
+config.json, tokenizer.json, tokenizer_config.json and `{manifest.model}`{unknown}:
 
 ```js
 {lines}```"""
@@ -179,7 +177,7 @@ def _measured(report: ExportReport) -> str:
     rows = [
         [
             escape(check.name),
-            f"{check.measured:.2f} {check.unit}",
+            f"{two_digits(check.measured)} {check.unit}",
             f"{check.budget:g} {check.unit}",
         ]
         for check in report.checks

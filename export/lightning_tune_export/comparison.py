@@ -59,6 +59,13 @@ class Flip:
     after: Label
     margin: float
 
+    @property
+    def decisions(self) -> int:
+        """How many decisions changed: one, in multi-label one for each label that came or went."""
+        if isinstance(self.before, tuple) and isinstance(self.after, tuple):
+            return len(set(self.before) ^ set(self.after))
+        return 1
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -74,6 +81,7 @@ class Comparison:
         classes: Change of each class; empty in regression.
         flips: Rows answered in another way; empty in regression.
         moved: The largest change of a probability, or in regression of a score.
+        choices: Decisions that a row asks for: one, in multi-label one a label.
     """
 
     split: str
@@ -85,6 +93,7 @@ class Comparison:
     classes: list[ClassChange] = field(default_factory=list)
     flips: list[Flip] = field(default_factory=list)
     moved: float = 0.0
+    choices: int = 1
 
     @property
     def lost(self) -> float:
@@ -101,9 +110,19 @@ class Comparison:
         return (low, high) if self.metric in SMALLER_IS_BETTER else (-high, -low)
 
     @property
+    def changed(self) -> int:
+        """How many decisions changed: rows, in multi-label labels of rows."""
+        return sum(flip.decisions for flip in self.flips)
+
+    @property
+    def decisions(self) -> int:
+        """How many decisions there are: rows, in multi-label rows x labels."""
+        return self.rows * self.choices
+
+    @property
     def flipped(self) -> float:
-        """Share of the rows whose answer changed."""
-        return len(self.flips) / self.rows
+        """Share of the decisions that changed."""
+        return self.changed / self.decisions
 
 
 def compare(
@@ -147,6 +166,7 @@ def compare(
         classes=_classes(labels, first, second, resamples),
         flips=_flips(labels, first, second, where_of),
         moved=float(np.abs(second.scores - first.scores).max()),
+        choices=len(labels.names) if labels.kind == "multilabel" else 1,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from lightning_tune.errors import GateError
 from lightning_tune_export.comparison import Comparison
-from lightning_tune_export.gate import Check, missed
+from lightning_tune_export.gate import Check, flags_to_raise, missed
 
 _ALIKE = 1.05
 Role = Literal["candidate", "baseline"]
@@ -87,12 +87,20 @@ def choose(rungs: Sequence[Rung]) -> Rung:
     fitting = [rung for rung in candidates if rung.fits]
     if not fitting:
         told = " | ".join(f"{rung.name}: {missed(rung.checks)}" for rung in candidates)
+        nearest = min(candidates, key=_excess)
+        flags = flags_to_raise(nearest.checks)
+        enough = f" ({flags} is enough for {nearest.name} on validation)" if flags else ""
         raise GateError(
             f"none of {len(candidates)} candidates keeps the budgets, so no bundle was written. "
-            f"{told}. Raise a budget, or choose another recipe."
+            f"{told}. Raise a budget{enough}, or choose another recipe."
         )
     fastest = min(rung.pace for rung in fitting)
     return min((rung for rung in fitting if rung.pace <= _ALIKE * fastest), key=_cost)
+
+
+def _excess(rung: Rung) -> tuple[int, float]:
+    missed_by = [check.excess for check in rung.checks if not check.passes]
+    return len(missed_by), max(missed_by)
 
 
 def _cost(rung: Rung) -> tuple[float, float, float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning_tune.errors import ConfigError
+from lightning_tune.serving.cpu import check_threads
 from lightning_tune_export.ladder import Shape, Timing
 from lightning_tune_export.measure import SETTLE, Batch, Effort, equal_length, measure
 from lightning_tune_export.runners import Arrays, Runner
@@ -35,11 +36,22 @@ class PaceSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        least = {"rounds": self.rounds, "texts": self.texts, "threads": self.threads}
-        wrong = [name for name, value in least.items() if value is not None and value < 1]
-        if wrong or not self.seconds > 0 or not self.shapes or min(map(min, self.shapes)) < 1:
-            name = wrong[0] if wrong else "shapes" if self.seconds > 0 else "seconds"
-            raise ConfigError(f"measure.{name}={getattr(self, name)} has to be at least 1.")
+        for name in ("rounds", "texts"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"measure.{name}={getattr(self, name)} has to be at least 1.")
+        if not self.seconds > 0:
+            raise ConfigError(f"measure.seconds={self.seconds} has to be above 0.")
+        if not self.shapes:
+            raise ConfigError(
+                "measure.shapes is empty, so nothing would be timed; name texts and tokens of one "
+                "batch at least: [[1, 24]]."
+            )
+        for shape in self.shapes:
+            if min(shape) < 1:
+                raise ConfigError(
+                    f"measure.shapes holds {list(shape)}: texts and tokens have to be at least 1."
+                )
+        check_threads(self.threads, "measure.threads")
 
 
 def shapes_of(settings: PaceSettings, max_length: int) -> list[Shape]:

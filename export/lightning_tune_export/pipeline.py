@@ -19,7 +19,7 @@ from lightning_tune.tables.folders import check_output, passing
 from lightning_tune_export.bundle import Contents, config_of, write_bundle
 from lightning_tune_export.describing import manifest_of, probe_of, provenance_of
 from lightning_tune_export.entrants import Entrant, baselines
-from lightning_tune_export.gate import missed
+from lightning_tune_export.gate import flags_to_raise, missed
 from lightning_tune_export.ladder import Rung, choose
 from lightning_tune_export.making import Made, make, parity_of
 from lightning_tune_export.measuring import Answered, measured
@@ -56,6 +56,7 @@ def export_bundle(
         ConfigError: if the folder cannot be written, or a split is missing.
     """
     check_output(output)
+    recipe.budgets.check(source.labels.kind)
     if pruned is not None and not recipe.prunes:
         raise ConfigError(f"pruned={str(pruned)!r}: the recipe prunes nothing; leave it out.")
     steps, threads = Steps(quiet=quiet), recipe.measure.threads or usable_cores()
@@ -81,9 +82,12 @@ def export_bundle(
             if winner.quantized:
                 made.parity[winner.name] = parity_of(winner, made.source, required=False)
         if not verdict.passes:
+            flags = flags_to_raise(verdict.checks)
+            enough = f" ({flags} would be enough)" if flags else ""
             raise GateError(
                 f"{winner.name}, chosen on validation, misses a budget on test, so no bundle was "
-                f"written: {missed(verdict.checks)}. Raise the budget, or choose another recipe."
+                f"written: {missed(verdict.checks)}. Raise the budget{enough}, or choose another "
+                "recipe."
             )
         report = ExportReport(
             title=output.name,

@@ -25,7 +25,7 @@ from lightning_tune_export.ladder import Rung
 from lightning_tune_export.measuring import Answered, metric_of
 from lightning_tune_export.recipe import Recipe
 from lightning_tune_export.report.record import Calibrated
-from lightning_tune_export.report.words import change_text
+from lightning_tune_export.report.words import change_text, changes_text
 from lightning_tune_export.source import Source
 
 
@@ -62,7 +62,7 @@ class Verdict:
         told = change_text(found.lost, found.lost_interval)
         if not found.classes:
             return f"{told}, a score moved by {found.moved:.3g} at most"
-        return f"{told}, {len(found.flips):,} of {found.rows:,} answers changed"
+        return f"{told}, {changes_text(found)}"
 
 
 def judged(
@@ -81,6 +81,7 @@ def judged(
     trained = Answered.by(source, "test", source.run)
     found = Answered.by(final, "test", winner.run)
     comparison = found.against(trained, resamples=recipe.resamples)
+    calibrated = _calibrated(source, trained, found, calibration)
     rung = next(each for each in rungs if each.name == winner.name)
     return Verdict(
         comparison=comparison,
@@ -91,10 +92,10 @@ def judged(
             megabytes=rung.megabytes or 0.0,
         ),
         calibration=calibration,
-        calibrated=_calibrated(source, trained, found, calibration),
+        calibrated=calibrated,
         before=_evaluation(trained, Calibration(), recipe),
         after=_evaluation(found, calibration, recipe),
-        notes=_notes(source, comparison, recipe),
+        notes=[*_notes(source, comparison, recipe), *calibrated.notes],
     )
 
 
@@ -157,6 +158,11 @@ def _notes(source: Source, comparison: Comparison, recipe: Recipe) -> list[str]:
         notes.append(
             f"{len(small)} of {len(comparison.classes)} classes have fewer than "
             f"{budgets.class_rows} rows on {comparison.split} and are not judged by themselves."
+        )
+    if budgets.flips is not None and source.labels.kind == "regression":
+        notes.append(
+            f"budgets.flips={budgets.flips:g} is not judged: the answers of a regression are "
+            "numbers, which change a little always."
         )
     if source.merged:
         notes.append(f"What {source.merged} trained was merged into the backbone first.")

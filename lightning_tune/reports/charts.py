@@ -62,25 +62,26 @@ class Frame:
 
 def line_chart(lines: Sequence[Line], frame: Frame) -> Markup:
     """Draw lines over a grid; `lines` come in drawing order, the last one on top."""
-    x_scale, y_scale = _scales([point for line in lines for point in line.points], frame)
+    x_scale, y_scale = scales([point for line in lines for point in line.points], frame)
     paths = [_path(line, x_scale, y_scale) for line in lines]
-    return _svg(frame, x_scale, y_scale, element("g", paths, class_="lines"))
+    return drawn(frame, x_scale, y_scale, element("g", paths, class_="lines"))
 
 
 def scatter_chart(points: Sequence[Point], frame: Frame) -> Markup:
     """Draw labels (x) against predictions (y), with the diagonal on which both agree."""
     both = frame.x or span([value for point in points for value in point], count=10)
     frame = Frame(**{**frame.__dict__, "x": both, "y": both})
-    x_scale, y_scale = _scales(points, frame)
+    x_scale, y_scale = scales(points, frame)
     ideal = element(
         "line", class_="ideal", x1=x_scale(both[0]), y1=y_scale(both[0]), x2=x_scale(both[1]),
         y2=y_scale(both[1]),
     )  # fmt: skip
     dots = [element("circle", cx=x_scale(x), cy=y_scale(y), r=2.5) for x, y in points]
-    return _svg(frame, x_scale, y_scale, join(ideal, element("g", dots, class_="dots")))
+    return drawn(frame, x_scale, y_scale, join(ideal, element("g", dots, class_="dots")))
 
 
-def _scales(points: Sequence[Point], frame: Frame) -> tuple[Scale, Scale]:
+def scales(points: Sequence[Point], frame: Frame) -> tuple[Scale, Scale]:
+    """Return the scales of both axes, around the points where the frame does not state them."""
     steps = [x for x, _ in points] or [0.0, 1.0]
     first, last = frame.x or (min(steps), max(steps))
     if first == last:
@@ -92,7 +93,8 @@ def _scales(points: Sequence[Point], frame: Frame) -> tuple[Scale, Scale]:
     return across(first, last, 44, frame.width - 10), Scale(bottom, top, floor, ceiling)
 
 
-def _svg(frame: Frame, x_scale: Scale, y_scale: Scale, body: Markup) -> Markup:
+def drawn(frame: Frame, x_scale: Scale, y_scale: Scale, body: Markup) -> Markup:
+    """Return the chart: its grid, and over it what is drawn."""
     ends = (x_scale.low, x_scale.high, y_scale.low, y_scale.high)
     box = (x_scale.start, x_scale.end, y_scale.start, y_scale.end)
     return element(

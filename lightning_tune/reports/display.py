@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,12 +68,20 @@ def _picture(match: re.Match[str]) -> str:
     return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
-def metric_title(name: str) -> str:
+def metric_title(name: str, task: TaskKind | None = None) -> str:
     """Return how a metric is called on a page; a user's own keeps its name.
+
+    Args:
+        name: The metric.
+        task: Where it is known, means over the classes are told to be such.
 
     >>> metric_title("f1_macro"), metric_title("cost_per_call")
     ('F1, macro', 'Cost per call')
+    >>> metric_title("recall", "binary"), metric_title("recall", "multilabel")
+    ('Recall', 'Recall, macro')
     """
+    if name in ("precision", "recall") and task in ("multiclass", "multilabel"):
+        return f"{METRIC_TITLES[name]}, macro"
     spaced = name.replace("_", " ")
     return METRIC_TITLES.get(name, spaced[:1].upper() + spaced[1:])
 
@@ -94,6 +102,15 @@ def number(value: float | None) -> str:
         return f"{value:.3f}"
     digits = 3 - math.floor(math.log10(abs(value)))
     return f"{round(value, digits):,.{max(0, digits)}f}"
+
+
+def counted(count: int, thing: str) -> str:
+    """Show how many there are.
+
+    >>> counted(1, "row"), counted(2800, "row")
+    ('1 row', '2,800 rows')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
 
 
 def percent(share: float) -> str:
@@ -117,6 +134,21 @@ def label_text(label: Label) -> str:
     if isinstance(label, tuple):
         return ", ".join(printable(name, limit=80) for name in label) or "none"
     return f"{label:.4g}" if isinstance(label, float) else printable(label, limit=80)
+
+
+NAMES_UP_TO = 5
+"""More names than this are counted where a mistake is told."""
+
+
+def few_names(names: Sequence[str]) -> str:
+    """Show the first labels of a set, and how many more there are.
+
+    >>> few_names(("joy", "love")), few_names(()), few_names([*"abcdefgh"])
+    ('joy, love', 'none', 'a, b, c, d, e and 3 more')
+    """
+    more = len(names) - NAMES_UP_TO
+    shown = label_text(tuple(names[:NAMES_UP_TO]))
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def change_text(change: WordChange) -> str:

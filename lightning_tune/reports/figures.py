@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lightning_tune.reports.axes import log_span, log_steps, tick_text
+from lightning_tune.reports.axes import LogScale, Scale, log_span, log_steps, span, tick_text
 from lightning_tune.reports.curves import by_quantity
 from lightning_tune.reports.display import metric_title, number, printable
+from lightning_tune.reports.dots import beside
 from lightning_tune.reports.records import Evaluation, Point
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ COLORS = ("#0b6cb4", "#d1580c", "#00876a", "#b04a93", "#b98500", "#3c9bd2", "#5d
 """Okabe and Ito's palette for all kinds of colour vision, made readable on white."""
 
 _NAMES_UP_TO = 40
+_DOTS = (405.0, 278.0)
+"""About the size of the axes of named dots, in points: names are placed before all is laid out."""
 _COUNTS_UP_TO = 20
 
 
@@ -139,16 +142,48 @@ def scatter_figure(points: Sequence[Point]) -> Figure:
     return figure
 
 
-def dots_figure(points: Mapping[str, Point], *, x_label: str, y_label: str) -> Figure:
-    """Draw named points, each in its colour, x by ratios."""
+def dots_figure(
+    points: Mapping[str, Point],
+    looks: Mapping[str, tuple[int, bool]],
+    *,
+    x_label: str,
+    y_label: str,
+    y: Point | None = None,
+) -> Figure:
+    """Draw points with their names beside them, x by ratios.
+
+    Args:
+        points: (x, y) by name.
+        looks: Index of the colour by name, and whether it is drawn larger.
+        x_label: Stands below the axis.
+        y_label: Stands beside the axis.
+        y: Range of the y axis; around the points where None.
+    """
     figure, axes = _figure(6.4, 4.4)
     bounds = log_span(x for x, _ in points.values())
-    for index, (name, point) in enumerate(points.items()):
-        axes.scatter(*point, s=42, color=COLORS[index % len(COLORS)], label=_plain(name))
-    axes.set(xlabel=x_label, ylabel=y_label, xscale="log", xlim=bounds)
+    low, high = y or span(value for _, value in points.values())
+    across, down = LogScale(*bounds, 0, _DOTS[0]), Scale(low, high, _DOTS[1], 0)
+    anchors = [(across(x), down(value)) for x, value in points.values()]
+    widths = [4.3 * len(_plain(name)) for name in points]
+    places = beside(anchors, widths, (0, 0, *_DOTS))
+    for (name, point), anchor, place in zip(points.items(), anchors, places, strict=True):
+        color, strong = COLORS[looks[name][0] % len(COLORS)], looks[name][1]
+        axes.scatter(*point, s=70 if strong else 30, color=color)
+        away = (place[0] - anchor[0], anchor[1] - place[1])
+        axes.annotate(
+            _plain(name),
+            point,
+            away,
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=color,
+            arrowprops={"arrowstyle": "-", "color": "#cfcfc8"} if abs(away[1]) > 10 else None,
+            fontweight="bold" if strong else "normal",
+        )
+    axes.set(xlabel=x_label, ylabel=y_label, xscale="log", xlim=bounds, ylim=(low, high))
     axes.set_xticks(log_steps(*bounds), [tick_text(step) for step in log_steps(*bounds)])
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8)
     return figure
 
 

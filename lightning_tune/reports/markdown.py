@@ -9,7 +9,9 @@ from pathlib import Path
 from lightning_tune.reports.display import (
     TASK_TITLES,
     change_text,
+    counted,
     details_text,
+    few_names,
     flatten,
     label_text,
     metric_title,
@@ -65,7 +67,8 @@ def escape(text: str) -> str:
 def _header(evaluation: Evaluation) -> str:
     title = escape(printable(evaluation.title, limit=120)) or "Evaluation"
     about = (
-        f"{TASK_TITLES[evaluation.task]}, {evaluation.rows:,} rows of the {evaluation.split} split."
+        f"{TASK_TITLES[evaluation.task]}, {counted(evaluation.rows, 'row')} of the "
+        f"{evaluation.split} split."
     )
     notes = [f"> {escape(printable(note, limit=2000))}" for note in evaluation.notes]
     return "\n\n".join([f"# {title}", about, *notes])
@@ -76,7 +79,7 @@ def _metrics(evaluation: Evaluation) -> str:
     for name in sorted(evaluation.metrics, key=lambda name: name != evaluation.main_metric):
         interval = evaluation.intervals.get(name)
         bounds = f"{number(interval[0])} to {number(interval[1])}" if interval else ""
-        title = escape(printable(metric_title(name)))
+        title = escape(printable(metric_title(name, evaluation.task)))
         shown = f"**{title}**" if name == evaluation.main_metric else title
         rows.append([shown, number(evaluation.metrics[name]), bounds])
     return markdown_table("Metrics", ["Metric", "Value", "95 % interval"], rows)
@@ -110,14 +113,21 @@ def _mistakes(evaluation: Evaluation) -> str:
         [
             f"{mistake.row:,}",
             _texts(mistake),
-            _name(label_text(mistake.label)),
-            _name(label_text(mistake.predicted)),
+            *(_name(name) for name in _sides(mistake)),
             number(mistake.loss) if mistake.probability is None else percent(mistake.probability),
         ]
         for mistake in evaluation.worst
     ]
+    several = evaluation.task == "multilabel"
+    sides = ["Right", "Missed", "Wrongly given"] if several else ["Label", "Predicted"]
     last = "Off by" if evaluation.task == "regression" else "Sure"
-    return markdown_table("Worst mistakes", ["Row", "Text", "Label", "Predicted", last], rows)
+    return markdown_table("Worst mistakes", ["Row", "Text", *sides, last], rows)
+
+
+def _sides(mistake: Mistake) -> list[str]:
+    if mistake.sides is None:
+        return [label_text(mistake.label), label_text(mistake.predicted)]
+    return [few_names(names) for names in mistake.sides]
 
 
 def _robustness(evaluation: Evaluation) -> list[str]:

@@ -57,6 +57,18 @@ class Mistake:
     text: str | None = None
     text_pair: str | None = None
 
+    @property
+    def sides(self) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None:
+        """In multi-label what is right, what is missed and what is wrongly given; else nothing."""
+        held, given = self.label, self.predicted
+        if not isinstance(held, tuple) or not isinstance(given, tuple):
+            return None
+        return (
+            tuple(name for name in held if name in given),
+            tuple(name for name in held if name not in given),
+            tuple(name for name in given if name not in held),
+        )
+
 
 @dataclass
 class Evaluation:

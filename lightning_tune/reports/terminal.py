@@ -10,6 +10,8 @@ from rich.text import Text
 
 from lightning_tune.reports.display import (
     change_text,
+    counted,
+    few_names,
     label_text,
     metric_title,
     most_confused,
@@ -36,7 +38,7 @@ def render(evaluation: Evaluation, *, worst: int = 5) -> Group:
         evaluation: The record.
         worst: How many mistakes to show, and how many texts that an attack broke.
     """
-    size = f"{evaluation.rows:,} rows of the {evaluation.split} split"
+    size = f"{counted(evaluation.rows, 'row')} of the {evaluation.split} split"
     title = f"{evaluation.title}: {size}" if evaluation.title else size
     parts: list[RenderableType] = [_heading(title), metrics_table(evaluation)]
     if evaluation.confusion and len(evaluation.labels) <= MATRIX_UP_TO:
@@ -73,7 +75,8 @@ def metrics_table(evaluation: Evaluation) -> Table:
         bounds = f"{number(interval[0])} to {number(interval[1])}" if interval else ""
         style = "bold cyan" if name == evaluation.main_metric else ""
         value = Text(number(evaluation.metrics[name]), style=style)
-        table.add_row(Text(printable(metric_title(name)), style=style), value, bounds)
+        title = printable(metric_title(name, evaluation.task))
+        table.add_row(Text(title, style=style), value, bounds)
     return table
 
 
@@ -124,9 +127,16 @@ def weakest_table(evaluation: Evaluation, limit: int = 10) -> Table:
 
 def _mistake(mistake: Mistake) -> RenderableType:
     verdict = Text("  ")
-    verdict.append(label_text(mistake.label), style="cyan")
-    verdict.append(" predicted " if mistake.probability is None else " taken for ", style="dim")
-    verdict.append(label_text(mistake.predicted), style="yellow")
+    if mistake.sides is None:
+        verdict.append(label_text(mistake.label), style="cyan")
+        verdict.append(" predicted " if mistake.probability is None else " taken for ", style="dim")
+        verdict.append(label_text(mistake.predicted), style="yellow")
+    else:
+        named = zip(("right", "missed", "wrongly given"), mistake.sides, strict=True)
+        styles = {"missed": "cyan", "wrongly given": "yellow"}
+        for at, (name, names) in enumerate((name, names) for name, names in named if names):
+            verdict.append(f"; {name} " if at else f"{name} ", style="dim")
+            verdict.append(few_names(names), style=styles.get(name, ""))
     sure = mistake.probability
     told = f"off by {number(mistake.loss)}" if sure is None else f"{percent(sure)} sure"
     verdict.append(f"  {told}, row {mistake.row:,}", style="dim")
@@ -149,8 +159,8 @@ def _robustness(evaluation: Evaluation, limit: int) -> list[RenderableType]:
     for attack in found.attacks:
         counts = (found.right, attack.survived, found.right - attack.survived)
         table.add_row(Text(printable(attack.title)), *(f"{count:,}" for count in counts))
-    parts: list[RenderableType] = [_heading(f"Robustness: {found.rows:,} rows attacked"), table]
-    return [*parts, *(_broken(one) for one in found.broken[:limit])]
+    heading = _heading(f"Robustness: {counted(found.rows, 'row')} attacked")
+    return [heading, table, *(_broken(one) for one in found.broken[:limit])]
 
 
 def _broken(one: BrokenText) -> RenderableType:

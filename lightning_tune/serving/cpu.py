@@ -7,6 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from lightning_tune.errors import ConfigError
+
 KNOWN = (
     "avx2",
     "avx_vnni",
@@ -47,6 +49,28 @@ def usable_cores() -> int:
     """Return how many cores this process may keep busy: real ones, within a container's limit."""
     mine = _affinity()
     return max(1, min(physical_cores(_read(_CPUINFO), mine), quota(limit_of(_GROUPS), len(mine))))
+
+
+def check_threads(threads: int | None, name: str = "threads") -> None:
+    """Refuse a number of threads that no machine of this size has a use for.
+
+    Args:
+        threads: What the user states; None: nothing.
+        name: Of the setting.
+
+    Raises:
+        ConfigError: if it is below 1, or above the machine's logical processors.
+    """
+    if threads is None:
+        return
+    if threads < 1:
+        raise ConfigError(f"{name}={threads} has to be at least 1.")
+    most = os.cpu_count() or threads
+    if threads > most:
+        raise ConfigError(
+            f"{name}={threads} exceeds the {most} logical processors of this machine; lower it, or "
+            "leave it out for one thread a free core."
+        )
 
 
 def physical_cores(cpuinfo: str, allowed: set[int]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.errors import BundleError, ConfigError
-from lightning_tune.serving.cpu import usable_cores
+from lightning_tune.serving.cpu import check_threads, usable_cores
 from lightning_tune.serving.manifest import PORTABLE, Manifest, ModelFile, Runtime
 
 if TYPE_CHECKING:
@@ -68,16 +68,16 @@ def open_session(
         folder: The bundle.
         manifest: Its manifest.
         runtime: What computes; None: what the manifest says.
-        threads: Threads of the session, at least 1; None: one for each core that is free for us.
+        threads: Threads of the session, from 1 to the machine's logical processors; None: one for
+            each core that is free for us.
         model: The file; None: the manifest's, but for OpenVINO the portable one, unless OpenVINO
             was what export chose, and for a GPU always the portable one: int8 is for processors.
 
     Raises:
-        ConfigError: if OpenVINO or a GPU is asked for and not there, or the threads are none.
+        ConfigError: if OpenVINO or a GPU is asked for and not there, or threads are too many.
         BundleError: if the file cannot be loaded.
     """
-    if threads is not None and threads < 1:
-        raise ConfigError(f"threads={threads} must be at least 1.")
+    check_threads(threads)
     chosen = runtime or manifest.session.runtime
     if model is None:
         is_measured = chosen == "onnxruntime" or manifest.session.runtime != "onnxruntime"

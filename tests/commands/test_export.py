@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import signal
 from pathlib import Path
@@ -89,6 +90,9 @@ def test_wrong_words_are_one_line(words, message, capsys):
         ("1: 2\n", "mine.yaml: 1 is not known; correct the recipe."),
         ("measure:\n  shapes: [[1]]\n", "measure.shapes[0]=[1] does not hold 2 values;"),
         ("measure:\n  threads: 0\n", "measure.threads=0 has to be at least 1."),
+        ("measure:\n  threads: 10000\n", "measure.threads=10000 exceeds the "),
+        ("measure:\n  shapes: []\n", "measure.shapes is empty, so nothing would be timed;"),
+        ("measure:\n  shapes: [[1, 0]]\n", "measure.shapes holds [1, 0]: texts and tokens have"),
         (
             "quantize:\n  dynamic: false\n  static: false\n  openvino: false\n",
             "mine.yaml: quantize.dynamic, static and openvino are all false, so there is no int8",
@@ -153,6 +157,9 @@ def test_a_budget_that_nothing_keeps_ends_with_3_the_table_and_no_bundle(best, w
         "error: none of 1 candidates keeps the budgets, so no bundle was written."
     )
     assert "fp32: size of the model file: 0.1 of 0.0 MB, missed by 0.1 MB" in line
+    assert re.search(
+        r"Raise a budget \(--recipe\.budgets\.megabytes 0\.\d+ is enough for fp32", line
+    )
     assert "misses" in told.out
     assert "torch fp32" in told.out
     assert left(work) == []
@@ -163,13 +170,14 @@ def test_a_winner_that_misses_on_test_is_not_written(best, work, capsys, monkeyp
     from lightning_tune_export.gate import Check
 
     def judge(comparison, budgets, **figures):
-        return [Check(f"points lost on {comparison.split}", 2.0, 1.0, "points")]
+        return [Check(f"points lost on {comparison.split}", 2.0, 1.0, "points", "points")]
 
     monkeypatch.setattr(verdict, "judge", judge)  # on test alone; validation has its own
     words = [f"--checkpoint={best}", "--output=out", *QUICK]
     line = error(capsys, *words, code=3)
     assert "chosen on validation, misses a budget on test, so no bundle was written" in line
     assert "points lost on test: 2.00 of 1.00 points, missed by 1.00 points" in line
+    assert "Raise the budget (--recipe.budgets.points 2 would be enough), or choose" in line
     assert left(work) == []
 
 

@@ -16,7 +16,7 @@ import pytest
 from lightning_tune.cli import main
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.bundle import Bundle
-from lightning_tune_export.card import python_lines
+from lightning_tune_export.card import _OTHER, _TEXT, python_lines
 
 TASKS = ("binary", "pairs", "multilabel", "regression")
 SHORT = ["the film is great", "the film is worst and slow", "odd"]
@@ -82,21 +82,34 @@ def test_its_command_runs_as_it_stands_and_again(exported, tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("task", "wanted"),
     [
-        ("binary", 'await classify("where is my parcel?"));'),
-        ("multilabel", 'await classify("where is my parcel?", { top_k: null }));'),
-        (
-            "pairs",
-            'await model(read("where is my parcel?", { text_pair: "it has not come yet" }));',
-        ),
-        ("regression", 'await model(read("where is my parcel?"));'),
+        ("binary", "await classify(TEXT));"),
+        ("multilabel", "await classify(TEXT, { top_k: null }));"),
+        ("pairs", "await model(read(TEXT, { text_pair: OTHER }));"),
+        ("regression", "await model(read(TEXT));"),
     ],
 )
 def test_its_javascript_fits_the_task(task, wanted, exported):
     """The pipeline of transformers.js reads no pairs, and its softmax makes 1 of any one number."""
     card = (exported(task) / "README.md").read_text(encoding="utf-8")
     (lines,) = re.findall(r"^```js\n(.*?)^```$", card, flags=re.M | re.S)
-    assert wanted in lines
+    quoted = lines.replace(f'"{_TEXT}"', "TEXT").replace(f'"{_OTHER}"', "OTHER")
+    assert wanted in quoted
     assert ("pipeline" in lines) == (task in ("binary", "multilabel"))
+
+
+@pytest.mark.parametrize(
+    ("task", "says", "not_said"),
+    [
+        ("binary", "does not know the temperature:", "thresholds"),
+        ("multilabel", "knows neither temperature nor thresholds:", "parcel"),
+        ("regression", "`onnx/model_quantized.onnx`:", "temperature"),
+    ],
+)
+def test_what_javascript_leaves_out_is_what_the_task_has(task, says, not_said, exported):
+    card = (exported(task) / "README.md").read_text(encoding="utf-8")
+    lead = " ".join(re.search(r"^With \[transformers\.js\].*?^```js", card, re.M | re.S)[0].split())
+    assert says in lead
+    assert not_said not in lead
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,7 @@ def test_a_multilabel_flip_is_any_label_that_changes():
         ("joy", "love"),
     )
     assert flip.margin == pytest.approx(0.1)
+    assert (found.changed, found.decisions, found.flipped) == (1, 4, 0.25)
     assert found.moved == pytest.approx(0.2)
 
 

@@ -17,7 +17,7 @@ def rung(name, one, many, *, lost=0.2, role="candidate", flips=0):
     changed = [Flip(row, "", "a", "a", "b", 0.1) for row in range(flips)]
     figures = {"accuracy": 0.9}
     found = Comparison("val", 100, "accuracy", figures, figures, flips=changed)
-    checks = [Check("accuracy lost", lost, 0.5, "points")]
+    checks = [Check("accuracy lost", lost, 0.5, "points", "points")]
     return Rung(name, role, 24.0, timings, comparison=found, checks=checks)
 
 
@@ -51,6 +51,15 @@ def test_where_none_fits_each_says_what_it_misses():
     assert told.startswith("none of 2 candidates keeps the budgets, so no bundle was written.")
     assert "a: accuracy lost: 0.75 of 0.50 points, missed by 0.25 points" in told
     assert "b: accuracy lost: 2.50 of 0.50 points, missed by 2.00 points" in told
+    assert told.endswith(
+        "Raise a budget (--recipe.budgets.points 0.75 is enough for a on validation), or choose "
+        "another recipe."
+    )
+
+
+def test_a_figure_that_is_no_number_has_no_budget_that_would_do():
+    with pytest.raises(GateError, match=r"Raise a budget, or choose another recipe\.$"):
+        choose([rung("a", 1, 1, lost=float("nan"))])
 
 
 def test_the_time_of_one_text_is_that_of_the_first_shape():

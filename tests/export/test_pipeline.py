@@ -129,6 +129,19 @@ def test_a_pruned_bundle_is_smaller_and_its_checkpoint_lives_on(checkpoint, expo
     assert np.abs(load(kept).scores(texts).numpy() - shares).max() < 1e-4
 
 
+def test_a_regression_says_which_budget_is_not_judged(exported):
+    report = json.loads((exported("regression") / "report.json").read_text(encoding="utf-8"))
+    assert {check["setting"] for check in report["checks"]} == {"points"}
+    assert any(note.startswith("budgets.flips=1 is not judged:") for note in report["notes"])
+
+
+def test_a_budget_for_classes_is_refused_in_regression(checkpoint, tmp_path, capsys):
+    words = [f"--checkpoint={checkpoint('regression')}", f"--output={tmp_path / 'bundle'}"]
+    assert main(["export", *words, "--recipe=fp32", "--recipe.budgets.class_points=1"]) == 2
+    assert "is about classes, and a regression has none" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
 def test_what_is_not_pruned_has_no_pruned_checkpoint(checkpoint, tmp_path, capsys):
     words = [f"--checkpoint={checkpoint('binary')}", f"--output={tmp_path / 'bundle'}"]
     words += ["--recipe=fp32", f"--pruned={tmp_path / 'pruned.ckpt'}"]

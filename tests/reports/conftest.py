@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lightning_tune.reports.evaluate import evaluate
+from lightning_tune.reports.records import Evaluation, Mistake
 from lightning_tune.schema import LabelSet
 
 HOSTILE = (
@@ -44,6 +45,14 @@ def make():
         return evaluate(label_set, targets, scores, **settings)
 
     return build
+
+
+@pytest.fixture
+def many_given():
+    """A multi-label row that holds realization and pride, and was given 18 labels, one right."""
+    given = ("realization", *(f"wrong_{at:02d}" for at in range(17)))
+    mistake = Mistake(7, ("realization", "pride"), given, 0.9, 1.5, "a text")
+    return Evaluation("multilabel", "test", 1, metrics={"f1_macro": 0.1}, worst=[mistake])
 
 
 @pytest.fixture

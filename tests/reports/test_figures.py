@@ -89,9 +89,14 @@ def test_a_record_has_the_figures_of_its_task_kind(make, kind, names):
 
 
 def test_dots_of_all_speeds_can_be_told_apart():
-    figure = dots_figure({"slow": (40.0, 0.9), "fast": (1.3, 0.89)}, x_label="ms", y_label="y")
+    points = {"slow": (40.0, 0.9), "fast": (1.3, 0.89)}
+    looks = {"slow": (6, False), "fast": (2, True)}
+    figure = dots_figure(points, looks, x_label="ms", y_label="y", y=(0.88, 0.91))
     (axes,) = figure.axes
     assert axes.get_xscale() == "log"
     assert axes.get_xlim() == (1.0, 50.0)
+    assert axes.get_ylim() == (0.88, 0.91)
+    assert [text.get_text() for text in axes.texts] == ["slow", "fast"]
+    assert [text.get_fontweight() for text in axes.texts] == ["normal", "bold"]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "5", "10", "20", "50"]
     assert to_bytes(figure).startswith(b"\x89PNG")

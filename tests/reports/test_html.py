@@ -96,3 +96,13 @@ def test_what_prepare_found_is_a_list_below_the_table_of_the_splits(full, hostil
     assert '<th class="num">prepared</th>' not in content
     record.data_summary["prepared"] = {"verdict": hostile}
     _read(report_html(record))
+
+
+def test_a_multilabel_mistake_shows_what_is_missed_and_a_few_of_what_is_wrongly_given(many_given):
+    content = report_html(many_given)
+    verdict = re.search(r'<dl class="verdict sides">.*?</dl>', content, flags=re.S)[0]
+    sides = re.findall(r"<dt>([^<]*)</dt><dd>(.*?)</dd>", verdict)
+    shown = {name: re.findall(r">([^<>]+)<", body.replace("<wbr>", "")) for name, body in sides}
+    assert shown["right"] == ["realization"]
+    assert shown["missed"] == ["pride"]
+    assert shown["wrongly given"] == [*(f"wrong_{at:02d}" for at in range(5)), "and 12 more"]

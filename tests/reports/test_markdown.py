@@ -45,3 +45,10 @@ def test_a_bare_record_has_a_heading_and_its_metrics():
 def test_a_report_is_its_owners_alone(tmp_path, full):
     write_markdown(tmp_path / "report.md", full("binary"))
     assert stat.S_IMODE((tmp_path / "report.md").stat().st_mode) == 0o600
+
+
+def test_a_multilabel_mistake_has_a_column_for_each_side(many_given):
+    text = report_markdown(many_given).replace("\\", "")
+    assert "| Row | Text | Right | Missed | Wrongly given | Sure |" in text
+    assert "| 7 | a text | realization | pride | wrong_00, " in text
+    assert "wrong_04 and 12 more | 90 % |" in text

@@ -19,6 +19,7 @@ def test_wrong_rows_come_by_falling_loss():
         "text 2",
         "pair 2",
     )
+    assert worst.sides is None
     assert worst.probability == pytest.approx(0.9)
     assert worst.loss == pytest.approx(-np.log(0.1))
 
@@ -36,6 +37,7 @@ def test_a_multilabel_mistake_names_both_sets():
     (found,) = mistakes(LabelSet("multilabel", ("a", "b", "c")), predictions)
     assert found.label == ("a", "b")
     assert found.predicted == ("a", "c")
+    assert found.sides == (("a",), ("b",), ("c",))
     # It is surest of b, which it gets most wrong: 1 - 0.2.
     assert found.probability == pytest.approx(0.8)
     assert found.loss == pytest.approx(-np.log([0.9, 0.2, 0.3]).mean())

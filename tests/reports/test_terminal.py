@@ -57,3 +57,19 @@ def test_no_mistakes_are_shown_where_none_are_wanted(make):
 def test_a_console_is_made_where_none_is_given(make, capsys):
     show(make("regression"))
     assert "Spearman correlation" in capsys.readouterr().out
+
+
+def test_a_multilabel_mistake_is_not_a_label_taken_for_itself(many_given):
+    shown = " ".join(_shown(many_given).split())
+    wrong = ", ".join(f"wrong_{at:02d}" for at in range(5))
+    assert f"right realization; missed pride; wrongly given {wrong} and 12 more" in shown
+    assert "taken for" not in shown
+
+
+def test_means_over_the_labels_are_called_so(make):
+    assert "Recall, macro" in _shown(make("multilabel"))
+    assert "Recall, macro" not in _shown(make("binary"))
+
+
+def test_one_row_is_one_row(many_given):
+    assert "1 row of the test split" in _shown(many_given)

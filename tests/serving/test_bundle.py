@@ -381,8 +381,13 @@ def test_the_portable_model_is_another_file(write_bundle):
     np.testing.assert_allclose(whole, 2 * portable, atol=1e-5)
 
 
+def test_more_threads_than_processors_are_refused_at_once(write_bundle):
+    with pytest.raises(ConfigError, match="threads=10000 exceeds the"):
+        Bundle(write_bundle().path, threads=10_000)
+
+
 def test_threads_are_at_least_one(write_bundle):
-    with pytest.raises(ConfigError, match="threads=0 must be at least 1"):
+    with pytest.raises(ConfigError, match="threads=0 has to be at least 1"):
         Bundle(write_bundle().path, threads=0)
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
+from lightning_tune.errors import ConfigError
 from lightning_tune.serving import cpu
 
 HYPERTHREADS = "\n\n".join(
@@ -54,3 +57,13 @@ def test_control_groups_of_both_versions_are_read(tmp_path):
     assert cpu.quota(cpu.limit_of(tmp_path), 8) == 3
     (tmp_path / "cpu.max").write_text("100000 100000\n")
     assert cpu.quota(cpu.limit_of(tmp_path), 8) == 1
+
+
+def test_threads_are_at_most_the_logical_processors(monkeypatch):
+    monkeypatch.setattr(cpu.os, "cpu_count", lambda: 8)
+    cpu.check_threads(8)
+    cpu.check_threads(None)
+    with pytest.raises(ConfigError, match="threads=9 exceeds the 8 logical processors"):
+        cpu.check_threads(9)
+    with pytest.raises(ConfigError, match=r"measure\.threads=0 has to be at least 1"):
+        cpu.check_threads(0, "measure.threads")

@@ -4,37 +4,76 @@ from __future__ import annotations
 
 from lightning_tune.reports.axes import log_span, span
 from lightning_tune.reports.charts import Frame, Line, line_chart
-from lightning_tune.reports.display import metric_title, number
+from lightning_tune.reports.display import metric_title
+from lightning_tune.reports.dots import Dot, dots_chart
 from lightning_tune.reports.elements import figure, key, section
 from lightning_tune.reports.heatmap import confusion_svg
 from lightning_tune.reports.markup import Markup, element
+from lightning_tune_export.comparison import SMALLER_IS_BETTER
 from lightning_tune_export.report.record import ExportReport
+from lightning_tune_export.report.words import at_a_half
+
+COLORS = {"winner": 2, "candidate": 0, "baseline": 6}
+_LEAST = 0.01
 
 
 def frontier(report: ExportReport) -> Markup | None:
     """Every candidate and baseline as a dot: time of one text against the main metric."""
-    dots = points_of(report)
-    if not dots:
+    points = points_of(report)
+    if not points:
         return None
-    lines = [Line(name, [point], color) for color, (name, point) in enumerate(dots.items())]
-    x = log_span(point[0] for point in dots.values())
-    y = span([point[1] for point in dots.values()])
-    metric = metric_title(report.comparison.metric)
-    shape = next(iter(report.winning.timings))
+    metric = metric_title(report.comparison.metric, report.after.task)
+    shape, limit = next(iter(report.winning.timings)), limit_of(report)
+    y = range_of(report)
+    dots = [Dot(name, points[name], *look) for name, look in looks_of(report).items()]
     frame = Frame(
         f"{metric} on validation against time",
-        *(720, 360, x, y),
+        *(720, 380, log_span(x for x, _ in points.values()), y),
         x_label=f"ms, {shape}, each step a ratio",
         y_label=f"{metric}, val",
         logarithmic=True,
     )
-    legend = [
-        key(color, name, f"{point[0]:.2f} ms, {number(point[1])}")
-        for color, (name, point) in enumerate(dots.items())
-    ]
-    drawing = figure("", line_chart(lines, frame), legend=legend, kind="large")
-    lead = "Higher is better, further left is faster."
-    return section("frontier", "Quality against time", drawing, lead=lead)
+    is_drawn = limit is not None and y[0] <= limit <= y[1]
+    legend = [key(color, name) for name, color in COLORS.items()]
+    if is_drawn:
+        mark = element("i", class_="limit")
+        legend.append(element("span", mark, "what the budget of points allows", class_="key"))
+    drawing = dots_chart(dots, frame, limit=limit if is_drawn else None)
+    better = "Lower" if report.comparison.metric in SMALLER_IS_BETTER else "Higher"
+    lead = f"{better} is better, further left is faster{at_a_half(report.comparison)}."
+    shown = figure("", drawing, legend=legend, kind="large")
+    return section("frontier", "Quality against time", shown, lead=lead)
+
+
+def looks_of(report: ExportReport) -> dict[str, tuple[int, bool]]:
+    """Return the colour of each dot by name, and whether it is the winner's."""
+    kinds = {rung.name: rung.role for rung in report.rungs} | {report.winner: "winner"}
+    return {name: (COLORS[kinds[name]], name == report.winner) for name in points_of(report)}
+
+
+def limit_of(report: ExportReport) -> float | None:
+    """Return what the budget of points leaves of the checkpoint's metric on validation."""
+    found = report.winning.comparison
+    budget = next((each for each in report.winning.checks if each.setting == "points"), None)
+    if found is None or budget is None:
+        return None
+    sign = 1 if found.metric in SMALLER_IS_BETTER else -1
+    return found.before[found.metric] + sign * budget.budget / 100
+
+
+def range_of(report: ExportReport) -> tuple[float, float]:
+    """Return a range for the metric, a point wide at least: less is what another seed would change.
+
+    The line of the budget is in it, but where that is far from everything.
+    """
+    values, limit = [y for _, y in points_of(report).values()], limit_of(report)
+    width = max(_LEAST, max(values) - min(values))
+    if limit is not None and min(abs(limit - value) for value in values) <= 2 * width:
+        values.append(limit)
+    low, high = min(values), max(values)
+    missing = max(0.0, _LEAST - (high - low)) / 2
+    top = 1.0 if high <= 1 < high + missing else high + missing
+    return span([min(low - missing, top - _LEAST), top], count=6)
 
 
 def points_of(report: ExportReport) -> dict[str, tuple[float, float]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from lightning_tune.reports.display import metric_title
 from lightning_tune.reports.figures import confusion_figure, dots_figure, reliability_figure
-from lightning_tune_export.report.charts import points_of, reliability_curves
+from lightning_tune_export.report.charts import looks_of, points_of, range_of, reliability_curves
 from lightning_tune_export.report.record import ExportReport
 
 if TYPE_CHECKING:
@@ -19,8 +19,10 @@ def figures_of(report: ExportReport) -> dict[str, Figure]:
     found = {
         "quality_against_time": dots_figure(
             points_of(report),
+            looks_of(report),
+            y=range_of(report),
             x_label=f"milliseconds, {shape}",
-            y_label=f"{metric_title(metric)} on validation",
+            y_label=f"{metric_title(metric, report.after.task)} on validation",
         )
     }
     for name, evaluation in (("checkpoint", report.before), ("exported", report.after)):

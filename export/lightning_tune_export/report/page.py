@@ -38,10 +38,10 @@ def export_html(report: ExportReport) -> str:
         "frontier": charts.frontier(report),
         "candidates": sections.candidates(report.rungs, report.winner),
         "metrics": sections.metrics(report),
-        "classes": sections.classes(found.classes),
+        "classes": sections.classes(found),
         "confusion": charts.confusion(report),
         "reliability": charts.reliability(report),
-        "flips": sections.flips(found.flips, found.split),
+        "flips": sections.flips(found),
         "parity": sections.about("parity", "Parity", report.parity, parity),
         "pruning": sections.about("pruning", "Pruning", report.pruning),
         "thresholds": sections.about(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lightning_tune.reports.records import Evaluation, finite
 from lightning_tune.tables import replace_file
-from lightning_tune_export.calibrate import Bin, calibration_error
+from lightning_tune_export.calibrate import COLDEST, HOTTEST, Bin, calibration_error
 from lightning_tune_export.comparison import Comparison
 from lightning_tune_export.gate import Check
 from lightning_tune_export.ladder import Rung
@@ -40,6 +41,27 @@ class Calibrated:
         """Expected calibration error of each; empty in regression."""
         named = {"checkpoint": self.checkpoint, "before": self.before, "after": self.after}
         return {name: calibration_error(bins) for name, bins in named.items() if bins}
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know of the temperature: an end of its range, a larger error."""
+        found, errors = [], self.errors
+        ends = {COLDEST: "surer", HOTTEST: "less sure"}
+        for end, told in ends.items():
+            if errors and math.isclose(self.temperature, end, rel_tol=1e-3):
+                found.append(
+                    f"The temperature {end:g} is an end of the range that is tried ({COLDEST:g} to "
+                    f"{HOTTEST:g}): on validation the likelihood rises the {told} the model is, as "
+                    "on few rows or with answers that are nearly all alike; do not trust the "
+                    "probabilities, or set recipe.calibrate to false."
+                )
+        if errors and errors["after"] > errors["before"]:
+            found.append(
+                f"The temperature {self.temperature:.3f}, the likeliest on validation, makes the "
+                f"expected calibration error on test larger: {errors['after']:.4f}, and "
+                f"{errors['before']:.4f} without it."
+            )
+        return found
 
 
 @dataclass
@@ -144,6 +166,7 @@ def _comparison(found: Comparison) -> dict[str, Any]:
         "lost": found.lost,
         "lost_interval": found.lost_interval,
         "flipped": found.flipped,
+        "rows_flipped": len(found.flips) / found.rows,
     }
 
 

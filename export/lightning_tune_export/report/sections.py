@@ -7,20 +7,34 @@ from typing import Any
 
 from lightning_tune.reports.display import (
     TASK_TITLES,
+    counted,
     flatten,
     label_text,
     metric_title,
     number,
+    percent,
     printable,
 )
 from lightning_tune.reports.elements import Cell, Column, facts, section, table
 from lightning_tune.reports.markup import Markup, breakable, element
 from lightning_tune.reports.sections.overview import notes, stat
-from lightning_tune_export.comparison import ClassChange, Flip
+from lightning_tune_export.comparison import ClassChange, Comparison
 from lightning_tune_export.gate import Check
 from lightning_tune_export.ladder import Rung, Shape
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import change_text, interval_text, speed_up, state_of
+from lightning_tune_export.report.words import (
+    at_a_half,
+    change_text,
+    changed_heading,
+    changed_share,
+    changes_text,
+    interval_text,
+    signed,
+    signed_interval,
+    speed_up,
+    state_of,
+    two_digits,
+)
 
 _FLIPS_SHOWN = 200
 _CLASSES_SHOWN = 100
@@ -31,7 +45,7 @@ def header(report: ExportReport, links: Mapping[str, str]) -> Markup:
     evaluation = report.after
     about = [
         TASK_TITLES[evaluation.task],
-        f"{evaluation.rows:,} rows of the {evaluation.split} split",
+        f"{counted(evaluation.rows, 'row')} of the {evaluation.split} split",
         f"recipe {printable(report.recipe, limit=60)}",
         f"winner {report.winner}",
     ]
@@ -49,24 +63,38 @@ def header(report: ExportReport, links: Mapping[str, str]) -> Markup:
 
 def _hero(report: ExportReport) -> list[Markup]:
     found, rung = report.comparison, report.winning
+    title, told = metric_title(found.metric), change_text(found.lost, found.lost_interval)
     value = number(report.after.metrics.get(found.metric))
-    figures = [
-        stat(
-            metric_title(found.metric),
-            value,
-            change_text(found.lost, found.lost_interval),
-            "main",
-        )
-    ]
+    if report.calibrated.thresholds is None:
+        figures = [stat(title, value, told, "main")]
+    else:
+        fitted = "with the thresholds fitted on validation"
+        before, after = (number(each[found.metric]) for each in (found.before, found.after))
+        figures = [
+            stat(title, value, fitted, "main"),
+            stat(f"{title}, 0.5 for every label", after, f"checkpoint {before}: {told}"),
+        ]
     if found.classes:
-        same = f"{100 * (1 - found.flipped):.2f} %"
-        below = f"{len(found.flips):,} of {found.rows:,} rows changed"
-        figures.append(stat("Answers unchanged", same, below))
+        figures.append(_unchanged(found))
     shape, timing = next(iter(rung.timings.items()))
     figures.append(stat(f"{shape}, median", f"{timing.p50:.2f} ms", speed_up(report, shape)))
     if rung.megabytes is not None:
-        figures.append(stat("Model file", f"{rung.megabytes:.1f} MB", ""))
+        figures.append(stat("Model file", f"{rung.megabytes:.1f} MB", _beside_fp32(report)))
     return figures
+
+
+def _unchanged(found: Comparison) -> Markup:
+    same, rows = f"{100 * (1 - found.flipped):.2f} %", len(found.flips)
+    if found.choices == 1:
+        return stat("Answers unchanged", same, f"{rows:,} of {counted(found.rows, 'row')} changed")
+    below = f"{found.changed:,} of {found.decisions:,} changed, in {counted(rows, 'row')}"
+    return stat("Label decisions unchanged", same, below)
+
+
+def _beside_fp32(report: ExportReport) -> str:
+    """Say what share of the portable graph's file the winner's is; nothing where it is that one."""
+    whole, *others = report.sizes.values() or (0.0,)
+    return f"{percent(others[0] / whole)} of the fp32 file's {whole:.1f} MB" if others else ""
 
 
 def gate(checks: Sequence[Check]) -> Markup:
@@ -82,10 +110,10 @@ def gate(checks: Sequence[Check]) -> Markup:
     rows = [
         [
             Cell(check.name),
-            Cell(f"{check.measured:.2f} {check.unit}", check.measured),
+            Cell(f"{two_digits(check.measured)} {check.unit}", check.measured),
             Cell(f"{check.budget:g} {check.unit}", check.budget),
             Cell(interval_text(check.interval, words=False)),
-            Cell(f"{check.left:.2f}", check.left),
+            Cell(two_digits(check.left), check.left),
             Cell(_verdict(check.passes)),
         ]
         for check in checks
@@ -109,7 +137,7 @@ def candidates(rungs: Sequence[Rung], winner: str) -> Markup:
         *(Column(f"{shape}, ms", True, "Median, and 95th percentile") for shape in shapes),
         Column("Texts/s", True, "Validation texts in batches of like length"),
         Column("Points lost", True, "Of the main metric, on validation"),
-        Column("Changed, %", True, "Rows of validation answered in another way"),
+        Column(changed_heading(rungs), True, "Of validation; in multi-label, of rows x labels"),
         Column("", note="Whether it keeps the budgets on validation"),
     ]
     rows = [_candidate(rung, shapes, winner) for rung in rungs]
@@ -135,9 +163,9 @@ def _candidate(rung: Rung, shapes: Sequence[Shape], winner: str) -> list[Cell]:
             "" if rung.texts_per_second is None else f"{rung.texts_per_second:,.0f}",
             rung.texts_per_second,
         ),
-        Cell("" if found is None else f"{found.lost:.2f}", None if found is None else found.lost),
+        Cell("") if found is None else Cell(two_digits(found.lost), found.lost),
         Cell(
-            "" if found is None or not found.classes else f"{100 * found.flipped:.2f}",
+            "" if found is None else changed_share(found),
             None if found is None else found.flipped,
         ),
         Cell(element("span", state, class_=f"chip {'hit' if won else 'both'}")),
@@ -146,36 +174,42 @@ def _candidate(rung: Rung, shapes: Sequence[Shape], winner: str) -> list[Cell]:
 
 def metrics(report: ExportReport) -> Markup:
     """Every metric of the checkpoint and of the export, with the interval of the change."""
-    found = report.comparison
+    found, fitted = report.comparison, report.calibrated.thresholds is not None
     columns = [
         Column("Metric"),
         Column("Checkpoint", True),
         Column("Exported", True),
         Column("Change", True),
         Column("95 % interval of the change", True),
+        *([Column("With thresholds", True, "What the bundle answers")] if fitted else []),
     ]
     names = sorted(found.before, key=lambda name: name != found.metric)
     rows = []
     for name in names:
-        title = metric_title(name)
-        ends = found.intervals.get(name)
-        change = found.after[name] - found.before[name]
+        title = metric_title(name, report.after.task)
         rows.append(
             [
                 Cell(element("strong", title) if name == found.metric else title),
                 Cell(number(found.before[name])),
-                Cell(number(found.after[name]), kind="strong"),
-                Cell(f"{change:+.4f}"),
-                Cell("" if ends is None else f"{ends[0]:+.4f} to {ends[1]:+.4f}"),
+                Cell(number(found.after[name]), kind="" if fitted else "strong"),
+                Cell(signed(found.after[name] - found.before[name])),
+                Cell(signed_interval(found.intervals.get(name))),
+                *([Cell(number(report.after.metrics[name]), kind="strong")] if fitted else []),
             ]
         )
-    lead = f"On {found.rows:,} rows of {found.split}. Intervals: paired bootstrap over the rows."
+    lead = f"On {counted(found.rows, 'row')} of {found.split}. "
+    if fitted:
+        lead += (
+            "Checkpoint, export and change with 0.5 for every label, so that thresholds hide no "
+            "loss; the last column is what the bundle answers. "
+        )
+    lead += "Intervals: paired bootstrap over the rows."
     return section("metrics", "What changed", table(columns, rows, sortable=False), lead=lead)
 
 
-def classes(changes: Sequence[ClassChange]) -> Markup | None:
+def classes(found: Comparison) -> Markup | None:
     """F1 of every class before and after, what lost most first."""
-    if not changes:
+    if not found.classes:
         return None
     columns = [
         Column("Class"),
@@ -185,19 +219,19 @@ def classes(changes: Sequence[ClassChange]) -> Markup | None:
         Column("95 % interval", True),
         Column("Rows", True),
     ]
-    ordered = sorted(changes, key=lambda each: -each.lost)[:_CLASSES_SHOWN]
+    ordered = sorted(found.classes, key=lambda each: -each.lost)[:_CLASSES_SHOWN]
     rows = [
         [
             Cell(breakable(label_text(each.name))),
             Cell(number(each.before), each.before),
             Cell(number(each.after), each.after),
-            Cell(f"{each.lost:.2f}", each.lost),
+            Cell(two_digits(each.lost), each.lost),
             Cell(_lost_interval(each)),
             Cell(f"{each.rows:,}", each.rows),
         ]
         for each in ordered
     ]
-    lead = "F1 by class, on test; what lost most stands first."
+    lead = f"F1 by class, on {found.split}{at_a_half(found)}; what lost most first."
     return section("classes", "Classes", table(columns, rows, kind="tall"), lead=lead)
 
 
@@ -205,11 +239,12 @@ def _lost_interval(change: ClassChange) -> str:
     if change.interval is None:
         return ""
     low, high = change.interval
-    return f"{-100 * high:.2f} to {-100 * low:.2f}"
+    return interval_text((-100 * high, -100 * low), words=False)
 
 
-def flips(found: Sequence[Flip], split: str) -> Markup | None:
+def flips(comparison: Comparison) -> Markup | None:
     """The rows that are answered in another way, those the checkpoint was surest of first."""
+    found = comparison.flips
     if not found:
         return None
     columns = [
@@ -232,7 +267,7 @@ def flips(found: Sequence[Flip], split: str) -> Markup | None:
         ]
         for flip in ordered
     ]
-    lead = f"{len(found):,} rows of {split} are answered in another way."
+    lead = f"On {comparison.split}{at_a_half(comparison)}: {changes_text(comparison)}."
     if len(found) > len(ordered):
         lead += f" The {len(ordered)} with the largest margins; report.json has all."
     return section("flips", "Changed answers", table(columns, rows, kind="tall"), lead=lead)

@@ -24,7 +24,16 @@ from lightning_tune.reports.markdown import escape, markdown_table
 from lightning_tune.tables import replace_file
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import change_text, state_of
+from lightning_tune_export.report.words import (
+    at_a_half,
+    changed_heading,
+    changed_share,
+    headline,
+    signed,
+    signed_interval,
+    state_of,
+    two_digits,
+)
 
 _FLIPS_SHOWN = 50
 _CLASSES_SHOWN = 20
@@ -33,23 +42,22 @@ _PRINTED = 110  # columns of a file or a pipe, which wrap nothing by themselves
 
 def export_markdown(report: ExportReport) -> str:
     """Return the report; what is long in the HTML page is shortened here."""
+    half = at_a_half(report.comparison)
     parts = [
         _header(report),
         markdown_table("Budgets", ["Budget", "Measured", "Limit", "Left", ""], _gate(report)),
         markdown_table("Candidates", list(headings_of(report.rungs)), _candidates(report)),
+        markdown_table(f"What changed{half}", _metric_headings(report), _metrics(report)),
         markdown_table(
-            "What changed",
-            ["Metric", "Checkpoint", "Exported", "Change, 95 % interval"],
-            _metrics(report),
-        ),
-        markdown_table(
-            "Classes that lost most",
+            f"Classes that lost most{half}",
             ["Class", "Checkpoint", "Exported", "Points lost", "Rows"],
             _classes(report),
         ),
         markdown_table("Calibration error on test", ["", "ECE"], _errors(report)),
         markdown_table(
-            "Changed answers", ["Row", "Where", "Label", "Checkpoint", "Exported"], _flips(report)
+            f"Changed answers{half}",
+            ["Row", "Where", "Label", "Checkpoint", "Exported"],
+            _flips(report),
         ),
         *(
             markdown_table(title, ["", ""], _facts(values))
@@ -73,12 +81,9 @@ def write_markdown(path: Path, report: ExportReport) -> None:
 
 
 def _header(report: ExportReport) -> str:
-    found = report.comparison
-    told = change_text(found.lost, found.lost_interval)
     about = (
         f"{TASK_TITLES[report.after.task]}, recipe {escape(report.recipe)}, winner "
-        f"{escape(report.winner)}. {metric_title(found.metric)} on {found.rows:,} rows of "
-        f"{found.split}: {number(found.after[found.metric])}, {escape(told)}."
+        f"{escape(report.winner)}. {escape(headline(report))}"
     )
     notes = [f"> {escape(printable(note, limit=2000))}" for note in report.notes]
     return "\n\n".join([f"# {escape(printable(report.title, limit=120))}: export", about, *notes])
@@ -88,9 +93,9 @@ def _gate(report: ExportReport) -> list[list[str]]:
     return [
         [
             escape(check.name),
-            f"{check.measured:.2f} {check.unit}",
+            f"{two_digits(check.measured)} {check.unit}",
             f"{check.budget:g} {check.unit}",
-            f"{check.left:.2f}",
+            two_digits(check.left),
             "kept" if check.passes else "missed",
         ]
         for check in report.checks
@@ -105,8 +110,8 @@ def headings_of(rungs: Sequence[Rung]) -> list[str]:
         "MB",
         *(f"{shape}, ms" for shape in shapes),
         "Texts/s",
-        "Lost",
-        "Changed, %",
+        "Points lost",
+        changed_heading(rungs),
         "State",
     ]
 
@@ -124,8 +129,8 @@ def rows_of(rungs: Sequence[Rung], winner: str) -> list[list[str]]:
                 "" if rung.megabytes is None else f"{rung.megabytes:.1f}",
                 *("" if one is None else f"{one.p50:.2f} / {one.p95:.2f}" for one in timings),
                 "" if rung.texts_per_second is None else f"{rung.texts_per_second:,.0f}",
-                "" if found is None else f"{found.lost:.2f}",
-                "" if found is None or not found.classes else f"{100 * found.flipped:.2f}",
+                "" if found is None else two_digits(found.lost),
+                "" if found is None else changed_share(found),
                 state_of(rung, winner),
             ]
         )
@@ -136,16 +141,21 @@ def _candidates(report: ExportReport) -> list[list[str]]:
     return [[escape(cell) for cell in row] for row in rows_of(report.rungs, report.winner)]
 
 
+def _metric_headings(report: ExportReport) -> list[str]:
+    more = [] if report.calibrated.thresholds is None else ["Bundle, with its thresholds"]
+    return ["Metric", "Checkpoint", "Exported", "Change, 95 % interval", *more]
+
+
 def _metrics(report: ExportReport) -> list[list[str]]:
     found = report.comparison
     rows = []
     for name in sorted(found.before, key=lambda name: name != found.metric):
-        ends = found.intervals.get(name)
-        shown = f"{found.after[name] - found.before[name]:+.4f}"
-        if ends is not None:
-            shown += f", {ends[0]:+.4f} to {ends[1]:+.4f}"
-        values = [number(found.before[name]), number(found.after[name]), shown]
-        rows.append([escape(metric_title(name)), *values])
+        change = [signed(found.after[name] - found.before[name])]
+        change += [signed_interval(found.intervals[name])] if name in found.intervals else []
+        values = [number(found.before[name]), number(found.after[name]), ", ".join(change)]
+        if report.calibrated.thresholds is not None:
+            values.append(number(report.after.metrics[name]))
+        rows.append([escape(metric_title(name, report.after.task)), *values])
     return rows
 
 
@@ -156,7 +166,7 @@ def _classes(report: ExportReport) -> list[list[str]]:
             escape(label_text(each.name)),
             number(each.before),
             number(each.after),
-            f"{each.lost:.2f}",
+            two_digits(each.lost),
             f"{each.rows:,}",
         ]
         for each in ordered

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from lightning_tune.reports.charts import Frame, Line, line_chart, scatter_chart
-from lightning_tune.reports.display import label_text, most_confused, number, percent, printable
+from lightning_tune.reports.display import (
+    NAMES_UP_TO,
+    label_text,
+    most_confused,
+    number,
+    percent,
+    printable,
+)
 from lightning_tune.reports.elements import Cell, Column, bar, figure, key, section, table
 from lightning_tune.reports.heatmap import LABELS_UP_TO, confusion_svg
 from lightning_tune.reports.markup import Child, Markup, breakable, element
@@ -142,13 +149,31 @@ def _mistake(mistake: Mistake) -> Markup:
     ]
     verdict = element(
         "dl",
-        fact("label", chips(mistake.label, mistake.predicted, "hit")),
-        fact("model", chips(mistake.predicted, mistake.label, "miss")),
+        _sides(mistake),
         _sureness(mistake),
-        class_="verdict",
+        class_="verdict" if mistake.sides is None else "verdict sides",
     )
     row = element("span", f"row {mistake.row:,}", class_="row")
     return element("li", element("div", texts, row), verdict)
+
+
+def _sides(mistake: Mistake) -> list[Markup]:
+    """Label and answer; in multi-label what is right, missed and wrongly given."""
+    if mistake.sides is None:
+        return [
+            fact("label", chips(mistake.label, mistake.predicted, "hit")),
+            fact("model", chips(mistake.predicted, mistake.label, "miss")),
+        ]
+    named = zip(
+        ("right", "missed", "wrongly given"), mistake.sides, ("both", "hit", "miss"), strict=True
+    )
+    return [fact(name, _few_chips(names, kind)) for name, names, kind in named if names]
+
+
+def _few_chips(names: tuple[str, ...], kind: str) -> list[Markup]:
+    more = len(names) - NAMES_UP_TO
+    shown = chips(names[:NAMES_UP_TO], (), kind)
+    return [*shown, element("span", f"and {more} more")] if more > 0 else shown
 
 
 def chips(label: Label, other: Label, kind: str) -> list[Markup]:

@@ -7,6 +7,7 @@ from math import ceil, floor
 
 from lightning_tune.reports.display import (
     TASK_TITLES,
+    counted,
     label_text,
     metric_title,
     number,
@@ -26,7 +27,7 @@ def header(evaluation: Evaluation, links: dict[str, str]) -> Markup:
     split = SPLIT_TITLES.get(evaluation.split, printable(evaluation.split))
     about = [
         TASK_TITLES[evaluation.task],
-        f"{evaluation.rows:,} rows of the {evaluation.split} split",
+        f"{counted(evaluation.rows, 'row')} of the {evaluation.split} split",
     ]
     if evaluation.labels:
         about.insert(1, f"{len(evaluation.labels)} labels")
@@ -63,7 +64,7 @@ def _hero(evaluation: Evaluation) -> list[Markup]:
     held = [row for row in evaluation.per_class if row.support]
     if held:
         weakest = min(held, key=lambda row: row.f1)
-        below = f"{label_text(weakest.name)}, {weakest.support:,} rows"
+        below = f"{label_text(weakest.name)}, {counted(weakest.support, 'row')}"
         figures.append(stat("Weakest label, F1", number(weakest.f1), below))
     if "mae" in evaluation.metrics and name != "mae":
         below = "in the label's own unit"
@@ -113,7 +114,7 @@ def _axis(evaluation: Evaluation) -> Axis | None:
 
 def _metric(evaluation: Evaluation, name: str, axis: Axis | None) -> list[Cell]:
     value, interval = evaluation.metrics[name], evaluation.intervals.get(name)
-    title: Child = printable(metric_title(name), limit=80)
+    title: Child = printable(metric_title(name, evaluation.task), limit=80)
     if name == evaluation.main_metric:
         title = element("strong", title)
     return [

@@ -74,7 +74,7 @@ def read_exported(path: Path) -> Exported:
         after=_measured(report["after"], metric),
         lost=found["lost"],
         lost_interval=_point(found["lost_interval"]),
-        flipped=found["flipped"],
+        flipped=found.get("rows_flipped", found["flipped"]),  # a record of before has one share
         notes=report["notes"],
         provenance=report["provenance"],
     )

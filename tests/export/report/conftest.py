@@ -68,8 +68,8 @@ def make() -> Callable[[str], ExportReport]:
             rungs=rungs,
             comparison=found,
             checks=[
-                Check("accuracy lost", 0.25, 0.5, "points", (-0.5, 1.0)),
-                Check("one text, median", 2.0, 1.5, "ms"),
+                Check("accuracy lost", 0.25, 0.5, "points", "points", (-0.5, 1.0)),
+                Check("one text, median", 2.0, 1.5, "ms", "milliseconds"),
             ],
             before=evaluate(labels, targets, before, split="test", worst=0, resamples=0),
             after=evaluate(labels, targets, after, split="test", worst=0, resamples=50),

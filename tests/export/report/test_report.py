@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from html.parser import HTMLParser
 from io import StringIO
 
@@ -11,11 +12,14 @@ import pytest
 from rich.console import Console
 
 from lightning_tune.reports.figures import to_bytes
+from lightning_tune_export.calibrate import Bin
+from lightning_tune_export.gate import Check
+from lightning_tune_export.report.charts import limit_of, looks_of, range_of
 from lightning_tune_export.report.figures import figures_of
 from lightning_tune_export.report.page import export_html, write_html
-from lightning_tune_export.report.record import write_json
+from lightning_tune_export.report.record import Calibrated, write_json
 from lightning_tune_export.report.text import export_markdown, rows_of, show_candidates
-from lightning_tune_export.report.words import change_text, points_text, speed_up
+from lightning_tune_export.report.words import change_text, headline, points_text, speed_up
 
 KINDS = ("binary", "multiclass", "multilabel", "regression")
 
@@ -74,6 +78,103 @@ def test_the_record_is_json_with_every_flip(kind, make, tmp_path):
     assert [check["passes"] for check in read["checks"]] == [True, False]
     assert read["rungs"][0]["timings"]["1 x 24"] == {"p50": 2, "p95": 3}
     assert read["calibrated"]["errors"].keys() == report.calibrated.errors.keys()
+
+
+def test_no_two_figures_of_a_bundle_with_thresholds_seem_to_contradict_each_other(make):
+    """The bundle answers with thresholds, and what export lost is counted without any."""
+    report = make("multilabel")
+    found = report.comparison
+    report.after.metrics["f1_macro"] = 0.19
+    found.before["f1_macro"], found.after["f1_macro"] = 0.1524, 0.1520
+    found.intervals["f1_macro"] = (-0.002, 0.001)
+    told = "0.04 points lost (95 % interval -0.10 to 0.20)"
+    plain = "With 0.5 for every label it is 0.152, the checkpoint's 0.152: " + told
+    fitted = "of the test split: 0.190 with the thresholds fitted on validation. "
+    assert fitted + plain in headline(report)
+    assert fitted + plain in export_markdown(report).replace("\\", "")
+    page = export_html(report)
+    stats = re.findall(r'class="name">([^<]*)</span><span class="value">([^<]*)<', page)
+    assert stats[:2] == [("F1, macro", "0.190"), ("F1, macro, 0.5 for every label", "0.152")]
+    assert f"checkpoint 0.152: {told}" in page
+    (row,) = re.findall(r"<tr><td><strong>F1, macro.*?</tr>", page)
+    cells = re.findall(r">([^<>]+)</", row)
+    assert cells == [
+        "F1, macro", "0.152", "0.152", "-0.0004", "-0.0020 to +0.0010", "0.190",
+    ]  # fmt: skip
+    assert page.count("with 0.5 for every label") >= 3  # figure, classes, changed answers
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_where_there_are_no_thresholds_nothing_is_said_of_them(kind, make):
+    report = make(kind)
+    assert "for every label" not in export_html(report) + export_markdown(report)
+    assert "beside the checkpoint" in headline(report)
+
+
+def test_the_means_over_classes_are_called_so(make):
+    page = export_html(make("multilabel"))
+    assert "<td>Precision, macro</td>" in page
+    assert "<td>Recall</td>" in export_html(make("binary"))
+
+
+def test_no_table_shows_a_negative_nothing(make):
+    report = make("binary")
+    for change in report.comparison.classes:
+        object.__setattr__(change, "interval", (0.0, 0.0))
+    for name, value in report.comparison.before.items():
+        report.comparison.after[name] = value - 1e-12
+        report.comparison.intervals[name] = (-0.0, 0.00003)
+    shown = export_html(report) + export_markdown(report)
+    assert not re.search(r"-0\.0*(?![0-9])", shown)
+    assert "+0.0000 " not in shown
+    assert "0 to +0.00003" in shown
+    assert "0.00 to 0.00" in shown
+
+
+def test_every_dot_of_the_figure_has_its_name_and_noise_is_not_blown_up(make):
+    report = make("binary")
+    metric = report.comparison.metric
+    for at, rung in enumerate(report.rungs):
+        after = {**report.comparison.after, metric: 0.88 + at * 0.0005}
+        before = {**report.comparison.before, metric: 0.88}
+        found = dataclasses.replace(report.comparison, before=before, after=after)
+        checks = [Check("accuracy lost", 0.0, 0.5, "points", "points")]
+        report.rungs[at] = dataclasses.replace(rung, comparison=found, checks=checks, note="")
+    low, high = range_of(report)
+    assert high - low >= 0.01
+    assert limit_of(report) == pytest.approx(0.875)
+    assert low <= 0.875
+    assert looks_of(report) == {"int8": (2, True), "torch fp32": (6, False)}
+    drawing = re.search(r'<section id="frontier">.*?</section>', export_html(report))[0]
+    assert re.findall(r'class="c\d(?: strong)?">([^<]*)</text>', drawing) == ["int8", "torch fp32"]
+    assert drawing.count('class="limit"') == 2  # the line, and the legend's
+
+
+def test_a_budget_far_from_everything_is_not_drawn(make):
+    report = make("binary")
+    checks = [Check("accuracy lost", 0.0, 90.0, "points", "points")]
+    report.rungs[0] = dataclasses.replace(report.rungs[0], checks=checks)
+    low, _ = range_of(report)
+    assert low > limit_of(report)
+    assert 'class="limit"' not in export_html(report)
+
+
+@pytest.mark.parametrize(
+    ("temperature", "worse", "told"),
+    [
+        (1.2, False, []),
+        (1.2, True, ["makes the expected calibration error on test larger: 0.2000, and 0.1000"]),
+        (0.05, False, ["is an end of the range that is tried (0.05 to 20)"]),
+        (20.0, True, ["less sure the model is", "on test larger"]),
+    ],
+)
+def test_a_temperature_that_does_harm_or_ends_at_its_limit_is_told(temperature, worse, told):
+    good, bad = [Bin(0.8, 0.7, 10)], [Bin(0.8, 0.6, 10)]
+    before, after = (good, bad) if worse else (bad, good)
+    notes = Calibrated(temperature, None, before, after, good).notes
+    assert len(notes) == len(told)
+    assert all(part in note for part, note in zip(told, notes, strict=True))
+    assert Calibrated(temperature, None, [], [], []).notes == []
 
 
 def test_the_table_for_the_terminal_names_the_winner(make):
