@@ -30,6 +30,9 @@ from lightning_tune.tables import Fields, TableFormat, expand, read_rows, write_
 from lightning_tune.tables.writing import check_extension
 
 
+_TELLING = 30  # votes beside another rule's; of fewer a share is off by more than 9 points
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which columns mean what, in the pool and in the labelled rows.
@@ -243,9 +246,11 @@ def _say_rules(voted: WeakLabels | None) -> None:
         if not rule.votes:
             print(f"  {rule.name}: 0 votes, so nothing is known of it")
             continue
+        right = f"right {rule.reliability:.0%} of the time by the other rules"
         print(
-            f"  {rule.name}: {rule.votes:,} votes, {rule.against:,} against another rule's, "
-            f"right {rule.reliability:.0%} of the time by the other rules"
+            f"  {rule.name}: {rule.votes:,} votes, {rule.beside:,} beside another rule's and "
+            f"{rule.against:,} against it; "
+            + (right if rule.beside >= _TELLING else "too few meet to say how often it is right")
         )
 
 

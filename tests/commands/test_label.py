@@ -116,7 +116,10 @@ def test_rules_suggest_labels_and_say_what_they_did(work, capsys):
     assert run("--rules=rules.yaml", "--output=batch.json", "--tool=label-studio", "--count=5") == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "5 of 40 unlabelled texts -> batch.json, batch.xml"
-    assert out[1].startswith("  card: card: 20 votes, 0 against another rule's")
+    assert out[1] == (
+        "  card: card: 20 votes, 0 beside another rule's and 0 against it; too few meet to say how "
+        "often it is right"
+    )
     for task in json.loads(Path("batch.json").read_text()):
         (said,) = task["predictions"][0]["result"][0]["value"]["choices"]
         assert said == ("card" if "card" in task["data"]["text"] else "refund")
@@ -139,6 +142,14 @@ def test_of_a_rule_without_votes_nothing_is_said(work, capsys):
     Path("rules.yaml").write_text("- {label: card, any: card}\n- {label: other, any: zebra}\n")
     assert run("--rules=rules.yaml", "--weak", "--output=weak.csv") == 0
     assert "  other: zebra: 0 votes, so nothing is known of it\n" in capsys.readouterr().out
+
+
+def test_how_often_a_rule_is_right_is_said_where_it_meets_others_often(work, capsys):
+    Path("rules.yaml").write_text("- {label: card, any: card}\n- {label: card, any: where}\n")
+    write("pool.csv", ["text"], [[f"where is card {at}"] for at in range(30)])
+    assert run("--rules=rules.yaml", "--weak", "--output=weak.csv") == 0
+    met = "30 votes, 30 beside another rule's and 0 against it; right "
+    assert capsys.readouterr().out.count(met) == 2
 
 
 def test_votes_that_are_even_everywhere_are_told(work, capsys):
