@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.commands.flags import own_flags
-from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.parsing import run_function, with_values
 from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.data.labels import split_label
 from lightning_tune.data.sources import open_source
@@ -34,28 +34,22 @@ _TELLING = 30  # votes beside another rule's; of fewer a share is off by more th
 
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns mean what, in the pool and in the labelled rows.
+class _Columns:
+    """Which columns mean what, in the pool and in the labelled rows, and how labels are joined."""
 
-    Args:
-        text: Column of the text.
-        text_pair: Column of the second text; null for single texts.
-        label: Column of the label, of the labelled rows.
-        separator: What stands between labels in one string, in multi-label rows.
-    """
-
-    text: str = "text"
-    text_pair: str | None = None
-    label: str = "label"
-    separator: str | None = None
+    text: str
+    text_pair: str | None
+    label: str
+    names: tuple[str, ...] | None
+    separator: str | None
 
 
 def main(name: str, args: Sequence[str]) -> int:
-    """Run the command; `--weak` takes no value."""
-    return run_function(label, name, ["--weak=true" if arg == "--weak" else arg for arg in args])
+    """Run the command; `--weak` and `--several` may stand without a value."""
+    return run_function(label_texts, name, with_values(args, "--weak", "--several"))
 
 
-def label(
+def label_texts(
     input: str | list[str],
     output: str,
     labelled: str | None = None,
@@ -68,8 +62,12 @@ def label(
     weak: bool = False,
     tool: Tool = "table",
     several: bool = False,
-    columns: Columns = Columns(),  # frozen
+    text: str = "text",
+    text_pair: str | None = None,
+    label: str = "label",
+    columns: list[str] | None = None,
     format: TableFormat = TableFormat(),  # noqa: B008  # frozen
+    label_separator: str | None = None,
     seed: int = 0,
 ) -> None:
     """Choose the unlabelled texts that are worth a person's time, or take the labels back.
@@ -90,9 +88,13 @@ def label(
         weak: Write what the rules say of every text, with how sure that is as the weight.
         tool: What reads the batch: table (a spreadsheet), label-studio or argilla.
         several: Whether several labels may hold.
-        columns: Which columns mean what.
+        text: Column of the text.
+        text_pair: Column of the second text; null for single texts.
+        label: Column of the label, of the labelled rows.
+        columns: Names of the columns, where an input that is csv or tsv has no header line.
         format: How input, labelled and a filled-in table are written; the default goes by their
             extensions.
+        label_separator: What stands between labels in one string, in multi-label rows.
         seed: Decides about random draws.
 
     Raises:
@@ -103,15 +105,18 @@ def label(
         raise ConfigError("--weak writes what rules say; name a file of them with --rules.")
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
-    with own_flags(label), unwinding():
+    held = _Columns(
+        text, text_pair, label, None if columns is None else tuple(columns), label_separator
+    )
+    with own_flags(label_texts), unwinding():
         sources = expand(input)
         _keep(
             Path(output), [*sources, *filter(None, [apply or labelled])]
         )  # apply adds to labelled
-        pool = _read_pool(sources, columns, format)
-        known = _read_labelled(labelled, columns, format, several=several)
+        pool = _read_pool(sources, held, format)
+        known = _read_labelled(labelled, held, format, several=several)
         if apply is not None:
-            _take_back(pool, known, apply, Path(output), columns, format, several=several)
+            _take_back(pool, known, apply, Path(output), held, format, several=several)
             return
         rest = pool.without({content_key(text, pair) for text, pair, _ in known})
         if not len(rest):
@@ -155,8 +160,10 @@ def _keep(output: Path, files: Sequence[str]) -> None:
             )
 
 
-def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> Pool:
-    fields = Fields(text=columns.text, text_pair=columns.text_pair, label=None)
+def _read_pool(files: Sequence[str], columns: _Columns, format: TableFormat) -> Pool:
+    fields = Fields(
+        text=columns.text, text_pair=columns.text_pair, label=None, columns=columns.names
+    )
     return pool_of(
         batch
         for file in files
@@ -165,7 +172,7 @@ def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> P
 
 
 def _read_labelled(
-    labelled: str | None, columns: Columns, format: TableFormat, *, several: bool
+    labelled: str | None, columns: _Columns, format: TableFormat, *, several: bool
 ) -> Known:
     if labelled is None:
         return []
@@ -189,7 +196,7 @@ def _take_back(
     known: Known,
     apply: str,
     output: Path,
-    columns: Columns,
+    columns: _Columns,
     format: TableFormat,
     *,
     several: bool,
@@ -219,7 +226,7 @@ def _written(label: Label, output: Path, separator: str | None) -> Any:
         return separator.join(label)
     if output.suffix in (".csv", ".tsv"):
         raise ConfigError(
-            f"{output} cannot hold several labels of a row; name --columns.separator, what stands "
+            f"{output} cannot hold several labels of a row; name --label_separator, what stands "
             "between them, or write .jsonl or .parquet."
         )
     return list(label)

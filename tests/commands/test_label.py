@@ -160,7 +160,7 @@ def test_votes_that_are_even_everywhere_are_told(work, capsys):
 
 def test_several_labels_are_kept_with_a_separator(work):
     write("labelled.csv", ["text", "label"], [["lost card refund", "card|refund"], ["hi", ""]])
-    words = ["--several=true", "--columns.separator=|", "--labelled=labelled.csv", "--count=2"]
+    words = ["--several=true", "--label_separator=|", "--labelled=labelled.csv", "--count=2"]
     assert run("--output=batch.csv", *words) == 0
     assert all(row["suggestion"].startswith("[") for row in read("batch.csv"))
     fill_in("batch.csv", lambda text: '["refund", "card"]')
@@ -172,18 +172,31 @@ def test_several_labels_are_kept_with_a_separator(work):
 
 def test_other_columns_are_named(work):
     write("pool.csv", ["message"], [[text] for text in CARD])
-    assert run("--columns.text=message", "--output=batch.csv", "--count=2") == 0
+    assert run("--text=message", "--output=batch.csv", "--count=2") == 0
     fill_in("batch.csv", lambda text: "card")
-    words = ["--columns.text=message", "--columns.label=intent"]
+    words = ["--text=message", "--label=intent"]
     assert run("--apply=batch.csv", "--output=labelled.csv", *words) == 0
     assert list(read("labelled.csv")[0]) == ["message", "intent"]
+
+
+def test_columns_of_a_pool_without_header_line_are_named(work):
+    Path("pool.tsv").write_text("".join(f"{at}\t{text}\n" for at, text in enumerate(CARD)))
+    words = ["label", "--input=pool.tsv", "--columns=[id, text]", "--labelled=labelled.csv"]
+    assert main([*words, "--output=batch.csv", "--count=20"]) == 0
+    assert {row["text"] for row in read("batch.csv")} == set(CARD)
+
+
+@pytest.mark.parametrize("words", [["--weak"], ["--weak", "true"], ["--weak=true"]])
+def test_a_switch_may_stand_without_a_value(work, words):
+    assert run("--rules=rules.yaml", *words, "--output=weak.csv") == 0
+    assert "weight" in read("weak.csv")[0]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--input=poll.csv"], "poll.csv does not exist."),
-        (["--columns.text=texts"], "has no column 'texts' (--columns.text)"),
+        (["--text=texts"], "has no column 'texts' (--text)"),
         (["--count=0"], "count=0 is below 1"),
         (["--strategy=margins"], "Did you mean 'margin'"),
         (["--strategy=margin"], "needs a model's probabilities"),
@@ -191,7 +204,7 @@ def test_other_columns_are_named(work):
         (["--weak"], "name a file of them with --rules"),
         (["--weak", "--rules=rules.yaml", "--apply=x.csv"], "exclude each other"),
         (["--rules=none.yaml"], "rules='none.yaml' cannot be read"),
-        (["--labelled=pool.csv"], "has no column 'label' (--columns.label)"),
+        (["--labelled=pool.csv"], "has no column 'label' (--label)"),
         (["--labelled=all.csv"], "all 40 texts of input have labels"),
         (["--apply=pool.csv"], "has no column 'row'"),
         (["--model=nowhere"], "nowhere is not a folder"),
