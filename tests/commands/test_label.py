@@ -60,7 +60,9 @@ def test_a_first_round_asks_about_different_texts_and_its_answers_come_back(work
     assert [row["suggestion"] for row in rows] == [""] * 4
     fill_in("batch.csv", lambda text: "card" if "card" in text else "refund")
     assert run("--apply=batch.csv", "--output=first.csv") == 0
-    assert capsys.readouterr().out == "4 new labels; 4 labelled rows -> first.csv\n"
+    assert capsys.readouterr().out == (
+        "4 new labels; 4 labelled rows -> first.csv\n  card 3, refund 1\n"
+    )
     assert {(row["text"], row["label"]) for row in read("first.csv")} == {
         (row["text"], "card" if "card" in row["text"] else "refund") for row in rows
     }
@@ -80,6 +82,9 @@ def test_a_second_round_suggests_and_asks_nothing_twice(work, capsys):
     assert read("labelled.csv")[2] == {"text": CARD[3], "label": "card"}
     assert run("--labelled=labelled.csv", "--apply=batch.csv", "--output=labelled.csv") == 0
     assert "0 new labels, 1 labelled before; 3 labelled rows" in capsys.readouterr().out
+    fill_in("batch.csv", lambda text: "refund" if text == CARD[3] else "")
+    assert run("--labelled=labelled.csv", "--apply=batch.csv", "--output=labelled.csv") == 0
+    assert "1 labelled before (1 otherwise, which stays);" in capsys.readouterr().out
 
 
 def test_labels_of_one_class_alone_fit_no_model_yet(work, capsys):
@@ -234,3 +239,99 @@ def test_what_is_read_is_not_written_over(work, capsys, words):
     before = {path.name: path.read_bytes() for path in work.iterdir()}
     assert "is a file that is read here, and would be written over" in refused(capsys, *words)
     assert {path.name: path.read_bytes() for path in work.iterdir()} == before
+
+
+def labelled_sheet(name: str = "batch.csv", label="card") -> None:
+    assert run(f"--output={name}", "--count=4", "--strategy=random") == 0
+    fill_in(name, lambda text: label)
+
+
+@pytest.mark.parametrize("name", ["batch.csv", "batch.jsonl", "batch.parquet"])
+def test_a_batch_without_answers_is_written_over(work, name):
+    for _ in range(2):
+        assert run(f"--output={name}", "--count=4") == 0
+
+
+def test_a_filled_in_batch_is_not_written_over(work, capsys):
+    labelled_sheet()
+    before = Path("batch.csv").read_bytes()
+    for words in (["--count=2"], ["--labelled=labelled.csv"], ["--rules=rules.yaml", "--weak"]):
+        assert refused(capsys, "--output=batch.csv", *words) == (
+            "output='batch.csv' holds 4 answers that would be lost; take them back with --apply "
+            "batch.csv and name the labelled rows with --labelled, or name another output."
+        )
+    assert Path("batch.csv").read_bytes() == before
+
+
+def test_a_batch_whose_answers_are_labelled_rows_is_written_over(work, capsys):
+    labelled_sheet()
+    assert run("--apply=batch.csv", "--output=all.csv") == 0
+    assert run("--labelled=all.csv", "--output=batch.csv", "--count=2") == 0
+    assert [row["label"] for row in read("batch.csv")] == ["", ""]
+    labelled_sheet("other.csv")
+    fill_in("other.csv", lambda text: "refund")
+    assert "holds 4 answers" in refused(capsys, "--labelled=all.csv", "--output=other.csv")
+
+
+def test_answers_of_tools_are_not_written_over(work, capsys):
+    words = ["--output=batch.json", "--tool=label-studio", "--count=3"]
+    assert run(*words) == 0
+    tasks = json.loads(Path("batch.json").read_text())
+    said = {"from_name": "label", "type": "choices", "value": {"choices": ["card"]}}
+    tasks[0]["annotations"] = [{"result": [said]}]
+    assert run(*words) == 0
+    Path("batch.json").write_text(json.dumps(tasks))
+    assert "holds 1 answers that would be lost" in refused(capsys, *words)
+
+
+def test_labelled_rows_are_added_to_and_not_written_over(work, capsys):
+    labelled_sheet()
+    told = refused(capsys, "--apply=batch.csv", "--output=labelled.csv")
+    assert told.startswith("output='labelled.csv' holds 2 answers that would be lost; name them")
+    assert "holds 2 answers" in refused(capsys, "--output=labelled.csv")
+    words = ["--apply=batch.csv", "--output=labelled.csv"]
+    assert run("--labelled=labelled.csv", *words) == 0
+    assert len(read("labelled.csv")) == 6
+
+
+def test_weak_labels_are_written_over(work):
+    for _ in range(2):
+        assert run("--rules=rules.yaml", "--weak", "--output=weak.csv") == 0
+
+
+def test_a_batch_that_a_spreadsheet_saved_otherwise_is_not_written_over(work, capsys):
+    labelled_sheet()
+    Path("batch.csv").write_text(Path("batch.csv").read_text().replace(",", ";"))
+    told = refused(capsys, "--output=batch.csv")
+    assert told.startswith("output='batch.csv' is there, and what may be written in it cannot be")
+
+
+def slip_in(name: str, slip: str) -> None:
+    seen: list[str] = []
+
+    def label(text: str) -> str:
+        seen.append(text)
+        return slip if len(seen) == 6 else "card" if "card" in text else "refund"
+
+    fill_in(name, label)
+
+
+def test_a_slip_of_the_pen_is_told_and_the_classes_are_counted(work, capsys):
+    assert run("--output=batch.csv", "--count=40") == 0
+    slip_in("batch.csv", "refnud")
+    capsys.readouterr()
+    assert run("--apply=batch.csv", "--output=all.csv") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[1].endswith(", refnud 1")
+    assert out[2:] == ["warning: 'refnud' (batch.csv:7) may be a slip. Did you mean 'refund'?"]
+
+
+def test_a_label_that_none_before_was_is_told(work, capsys):
+    assert run("--labelled=labelled.csv", "--output=batch.csv", "--count=10") == 0
+    words = ["--labelled=labelled.csv", "--apply=batch.csv", "--output=labelled.csv"]
+    slip_in("batch.csv", "complaint")
+    capsys.readouterr()
+    assert run(*words) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == ["warning: no label before was 'complaint'"]
+    assert run(*words) == 0
+    assert "warning" not in capsys.readouterr().out

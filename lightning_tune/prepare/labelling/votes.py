@@ -138,6 +138,4 @@ def _facts(name: str, votes: NDArray[np.int64], at: int, reliability: float) -> 
     own, others = cast[:, at : at + 1], np.delete(cast, at, axis=1)
     beside = (others >= 0).any(axis=1)
     against = ((others >= 0) & (others != own)).any(axis=1)
-    return RuleFacts(
-        name, len(cast), int(beside.sum()), int(against.sum()), round(reliability, 4)
-    )
+    return RuleFacts(name, len(cast), int(beside.sum()), int(against.sum()), round(reliability, 4))
