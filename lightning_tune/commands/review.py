@@ -13,7 +13,14 @@ from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import run_function
 from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.errors import ConfigError, DataError
-from lightning_tune.prepare.quality.suspects import QualitySettings, Suspects, encode, suspects
+from lightning_tune.prepare.limits import Limits, check
+from lightning_tune.prepare.quality.suspects import (
+    QualitySettings,
+    Suspects,
+    caveat,
+    encode,
+    suspects,
+)
 from lightning_tune.schema import Label
 from lightning_tune.tables import TableFormat, digest, replace_file
 from lightning_tune.tables.writing import check_extension
@@ -108,6 +115,8 @@ def _write(
         f"{split}: {len(places):,} rows, {len(found.names)} labels, {len(ranked):,} suspects "
         f"({share:.1%}); the {len(shown):,} most doubtful -> {output}"
     )
+    if check("suspects", share, Limits().suspects).verdict != "PASS":
+        print(caveat(share, quality.mode))
 
 
 def _spare(folder: Path, output: Path, format: TableFormat) -> None:
