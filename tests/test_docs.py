@@ -19,7 +19,7 @@ from lightning_tune.cli import COMMANDS, main
 from lightning_tune.commands.bench import bench
 from lightning_tune.commands.dashboard import dashboard
 from lightning_tune.commands.export import export
-from lightning_tune.commands.label import label
+from lightning_tune.commands.label import label_texts
 from lightning_tune.commands.merge import merge
 from lightning_tune.commands.prepare import prepare
 from lightning_tune.commands.review import review
@@ -195,7 +195,7 @@ def flags_of(command: str) -> set[str]:
         "bench": bench,
         "dashboard": dashboard,
         "export": export,
-        "label": label,
+        "label": label_texts,
         "merge": merge,
         "prepare": prepare,
         "review": review,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lightning_tune.cli import PROGRAM
-from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.parsing import run_function, with_values
 from lightning_tune.errors import ConfigError
 
 
 def main(name: str, args: Sequence[str]) -> int:
-    """Run the command; `--calibrate` takes no value."""
-    return run_function(
-        bench, name, ["--calibrate=true" if arg == "--calibrate" else arg for arg in args]
-    )
+    """Run the command; `--calibrate` may stand without a value."""
+    return run_function(bench, name, with_values(args, "--calibrate"))
 
 
 def bench(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.commands.flags import own_flags
-from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.parsing import run_function, with_values
 from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.data.labels import split_label
 from lightning_tune.data.sources import open_source
 from lightning_tune.errors import ConfigError, DataError
+from lightning_tune.prepare.answers import answers_in, names_of
 from lightning_tune.prepare.keys import content_key
-from lightning_tune.prepare.labelling.batch import Question
+from lightning_tune.prepare.labelling.batch import Given, Question
 from lightning_tune.prepare.labelling.choosing import Strategy, choose
-from lightning_tune.prepare.labelling.exchange import Tool, read_batch, write_batch
+from lightning_tune.prepare.labelling.exchange import (
+    Tool,
+    read_batch,
+    suggestions_in,
+    write_batch,
+)
+from lightning_tune.prepare.labelling.naming import slips, tally, told
 from lightning_tune.prepare.labelling.pool import Pool, labelled_rows, pool_of
 from lightning_tune.prepare.labelling.rules import read_rules
 from lightning_tune.prepare.labelling.votes import WeakLabels, weak_labels
@@ -29,30 +36,26 @@ from lightning_tune.schema import Label
 from lightning_tune.tables import Fields, TableFormat, expand, read_rows, write_rows
 from lightning_tune.tables.writing import check_extension
 
+_TELLING = 30  # votes beside another rule's; of fewer a share is off by more than 9 points
+
 
 @dataclass(frozen=True)
-class Columns:
-    """Which columns mean what, in the pool and in the labelled rows.
+class _Columns:
+    """Which columns mean what, in the pool and in the labelled rows, and how labels are joined."""
 
-    Args:
-        text: Column of the text.
-        text_pair: Column of the second text; null for single texts.
-        label: Column of the label, of the labelled rows.
-        separator: What stands between labels in one string, in multi-label rows.
-    """
-
-    text: str = "text"
-    text_pair: str | None = None
-    label: str = "label"
-    separator: str | None = None
+    text: str
+    text_pair: str | None
+    label: str
+    names: tuple[str, ...] | None
+    separator: str | None
 
 
 def main(name: str, args: Sequence[str]) -> int:
-    """Run the command; `--weak` takes no value."""
-    return run_function(label, name, ["--weak=true" if arg == "--weak" else arg for arg in args])
+    """Run the command; `--weak` and `--several` may stand without a value."""
+    return run_function(label_texts, name, with_values(args, "--weak", "--several"))
 
 
-def label(
+def label_texts(
     input: str | list[str],
     output: str,
     labelled: str | None = None,
@@ -65,8 +68,12 @@ def label(
     weak: bool = False,
     tool: Tool = "table",
     several: bool = False,
-    columns: Columns = Columns(),  # frozen
+    text: str = "text",
+    text_pair: str | None = None,
+    label: str = "label",
+    columns: list[str] | None = None,
     format: TableFormat = TableFormat(),  # noqa: B008  # frozen
+    label_separator: str | None = None,
     seed: int = 0,
 ) -> None:
     """Choose the unlabelled texts that are worth a person's time, or take the labels back.
@@ -87,9 +94,13 @@ def label(
         weak: Write what the rules say of every text, with how sure that is as the weight.
         tool: What reads the batch: table (a spreadsheet), label-studio or argilla.
         several: Whether several labels may hold.
-        columns: Which columns mean what.
+        text: Column of the text.
+        text_pair: Column of the second text; null for single texts.
+        label: Column of the label, of the labelled rows.
+        columns: Names of the columns, where an input that is csv or tsv has no header line.
         format: How input, labelled and a filled-in table are written; the default goes by their
             extensions.
+        label_separator: What stands between labels in one string, in multi-label rows.
         seed: Decides about random draws.
 
     Raises:
@@ -100,16 +111,30 @@ def label(
         raise ConfigError("--weak writes what rules say; name a file of them with --rules.")
     if weak and apply is not None:
         raise ConfigError("--weak and --apply exclude each other; leave one of them out.")
-    with own_flags(label), unwinding():
+    held = _Columns(
+        text, text_pair, label, None if columns is None else tuple(columns), label_separator
+    )
+    with own_flags(label_texts), unwinding():
         sources = expand(input)
         _keep(
             Path(output), [*sources, *filter(None, [apply or labelled])]
         )  # apply adds to labelled
-        pool = _read_pool(sources, columns, format)
-        known = _read_labelled(labelled, columns, format, several=several)
+        pool = _read_pool(sources, held, format)
+        known = _read_labelled(labelled, held, format, several=several)
         if apply is not None:
-            _take_back(pool, known, apply, Path(output), columns, format, several=several)
+            given = read_batch(apply, several=several, format=format)
+            meant = suggestions_in(apply, format=format) | _said_by(rules)
+            taken = labelled_rows(pool, given)
+            rows = [*known, *_new(pool, known, taken)]
+            check_extension(Path(output))
+            _spare(Path(output), rows, labelled, held, format)
+            _write_labelled(rows, Path(output), held)
+            new = len(rows) - len(known)
+            again = _again(pool, known, taken) if len(taken) > new else ""
+            print(f"{new:,} new labels{again}; {len(rows):,} labelled rows -> {output}")
+            _say_names(known, rows, given, meant)
             return
+        _spare(Path(output), known, labelled, held, format)
         rest = pool.without({content_key(text, pair) for text, pair, _ in known})
         if not len(rest):
             raise DataError(f"all {len(pool):,} texts of input have labels; there is none to ask.")
@@ -152,8 +177,10 @@ def _keep(output: Path, files: Sequence[str]) -> None:
             )
 
 
-def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> Pool:
-    fields = Fields(text=columns.text, text_pair=columns.text_pair, label=None)
+def _read_pool(files: Sequence[str], columns: _Columns, format: TableFormat) -> Pool:
+    fields = Fields(
+        text=columns.text, text_pair=columns.text_pair, label=None, columns=columns.names
+    )
     return pool_of(
         batch
         for file in files
@@ -162,7 +189,7 @@ def _read_pool(files: Sequence[str], columns: Columns, format: TableFormat) -> P
 
 
 def _read_labelled(
-    labelled: str | None, columns: Columns, format: TableFormat, *, several: bool
+    labelled: str | None, columns: _Columns, format: TableFormat, *, several: bool
 ) -> Known:
     if labelled is None:
         return []
@@ -181,32 +208,82 @@ def _read_labelled(
     return found
 
 
-def _take_back(
-    pool: Pool,
-    known: Known,
-    apply: str,
-    output: Path,
-    columns: Columns,
-    format: TableFormat,
-    *,
-    several: bool,
+def _spare(
+    output: Path, kept: Known, labelled: str | None, columns: _Columns, format: TableFormat
 ) -> None:
-    check_extension(output)
-    given = labelled_rows(pool, read_batch(apply, several=several, format=format))
+    """Refuse to write over answers that stand nowhere else.
+
+    Raises:
+        ConfigError: naming the file, how many they are, and the way out.
+    """
+    adds_to = Path(labelled or "").expanduser()
+    if adds_to.is_file() and output.exists() and output.samefile(adds_to):
+        return
+    fields = Fields(text=columns.text, text_pair=columns.text_pair, label=columns.label)
+    found = answers_in(output, format, fields=fields, separator=columns.separator)
+    lost = len(found.without({content_key(a, b): names_of(label) for a, b, label in kept}))
+    if not lost:
+        return
+    out = {
+        "batch": f"take them back with --apply {output} and name the labelled rows with --labelled",
+        "review": f"take them back with review --apply {output}",
+        "rows": f"name them with --labelled {output} where labels are added to them",
+    }[found.kind]
+    raise ConfigError(
+        f"output={str(output)!r} holds {lost:,} answers that would be lost; {out}, or name "
+        "another output."
+    )
+
+
+def _new(pool: Pool, known: Known, taken: Mapping[int, Label]) -> Known:
+    """Return the rows that have got a label and had none before."""
     old = {content_key(text, pair) for text, pair, _ in known}
-    new = [
+    return [
         (pool.texts[at], pool.pair(at), label)
-        for at, label in given.items()
+        for at, label in taken.items()
         if pool.rows[at].key not in old
     ]
-    rows = [*known, *new]
+
+
+def _again(pool: Pool, known: Known, taken: Mapping[int, Label]) -> str:
+    """Say how many labels are for texts that have one, and of how many that one is another."""
+    old = {content_key(text, pair): names_of(label) for text, pair, label in known}
+    held = [
+        (old[pool.rows[at].key], names_of(label))
+        for at, label in taken.items()
+        if pool.rows[at].key in old
+    ]
+    otherwise = sum(before != now for before, now in held)
+    stays = f" ({otherwise:,} otherwise, which stays)" if otherwise else ""
+    return f", {len(held):,} labelled before{stays}"
+
+
+def _write_labelled(rows: Known, output: Path, columns: _Columns) -> None:
     written: dict[str, list[Any]] = {columns.text: [text for text, _, _ in rows]}
     if columns.text_pair is not None:
         written[columns.text_pair] = [pair for _, pair, _ in rows]
     written[columns.label] = [_written(label, output, columns.separator) for _, _, label in rows]
     write_rows(output, written)
-    again = f", {len(given) - len(new):,} labelled before" if len(given) > len(new) else ""
-    print(f"{len(new):,} new labels{again}; {len(rows):,} labelled rows -> {output}")
+
+
+def _said_by(rules: str | None) -> set[str]:
+    return set() if rules is None else {rule.label for rule in read_rules(rules)}
+
+
+def _say_names(known: Known, rows: Known, given: Sequence[Given], meant: set[str]) -> None:
+    """Say how often each label stands, which look like a slip, and which no label before was."""
+    counts = tally(label for _, _, label in rows)
+    print(f"  {told(counts)}")
+    before = meant | set(tally(label for _, _, label in known))
+    doubted = slips(counts, before)
+    places = {name: one.where for one in reversed(given) for name in names_of(one.label)}
+    for name, like in doubted.items():
+        place = f" ({places[name]})" if name in places else ""
+        print(f"warning: {name!r}{place} may be a slip. Did you mean {like!r}?")
+    fresh = [name for name in sorted(counts) if before and name not in before | set(doubted)]
+    if fresh:
+        more = f" and {len(fresh) - 5:,} more" if len(fresh) > 5 else ""
+        print(f"warning: no label before was {', '.join(map(repr, fresh[:5]))}{more}")
 
 
 def _written(label: Label, output: Path, separator: str | None) -> Any:
@@ -216,7 +293,7 @@ def _written(label: Label, output: Path, separator: str | None) -> Any:
         return separator.join(label)
     if output.suffix in (".csv", ".tsv"):
         raise ConfigError(
-            f"{output} cannot hold several labels of a row; name --columns.separator, what stands "
+            f"{output} cannot hold several labels of a row; name --label_separator, what stands "
             "between them, or write .jsonl or .parquet."
         )
     return list(label)
@@ -243,9 +320,11 @@ def _say_rules(voted: WeakLabels | None) -> None:
         if not rule.votes:
             print(f"  {rule.name}: 0 votes, so nothing is known of it")
             continue
+        right = f"right {rule.reliability:.0%} of the time by the other rules"
         print(
-            f"  {rule.name}: {rule.votes:,} votes, {rule.against:,} against another rule's, "
-            f"right {rule.reliability:.0%} of the time by the other rules"
+            f"  {rule.name}: {rule.votes:,} votes, {rule.beside:,} beside another rule's and "
+            f"{rule.against:,} against it; "
+            + (right if rule.beside >= _TELLING else "too few meet to say how often it is right")
         )
 
 

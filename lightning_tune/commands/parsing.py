@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, get_type_hints
 
 from jsonargparse import (  # type: ignore[attr-defined]
@@ -64,6 +65,22 @@ def run_function(function: Callable[..., int | None], name: str, args: Sequence[
     values = parser.parse_args(list(args)).as_dict()
     values.pop("config", None)
     return function(**as_hinted(function, values)) or 0
+
+
+def with_values(args: Sequence[str], *flags: str) -> list[str]:
+    """Give flags that may stand alone the value that they have then: true.
+
+    Args:
+        args: The words of a command line.
+        flags: The flags.
+
+    >>> with_values(["--weak", "--several", "false", "--seed", "1"], "--weak", "--several")
+    ['--weak=true', '--several', 'false', '--seed', '1']
+    """
+    return [
+        f"{arg}=true" if arg in flags and after.lower() not in ("true", "false") else arg
+        for arg, after in pairwise([*args, ""])
+    ]
 
 
 def as_hinted(function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from lightning_tune.errors import ConfigError, GateError
 from lightning_tune.prepare.collect.columns import Columns
 from lightning_tune.prepare.collect.database import is_database
 from lightning_tune.prepare.collect.inputs import Input, Reading
+from lightning_tune.prepare.notes import joined_classes
 from lightning_tune.prepare.pipeline import Found, Job, run
 from lightning_tune.prepare.quality.folds import FitPredict
 from lightning_tune.prepare.recipe import Recipe, find_recipe
@@ -175,7 +176,7 @@ def prepare(
     show(report)
     if report.verdict != "FAIL" and has_suspects(found):
         _say_suspects(found, Path(output))
-    _finish(report, output, seconds)
+    _finish(report, output, seconds, joined_classes(found))
 
 
 def _inputs(paths: Sequence[str] | str, query: str | None) -> tuple[Input, ...]:
@@ -205,7 +206,8 @@ def _say_suspects(found: Found, output: Path) -> None:
     print(f"{'':<16} {PROGRAM} review --data {output} --apply {table}")
 
 
-def _finish(report: PrepareReport, output: str, seconds: float) -> None:
+def _finish(report: PrepareReport, output: str, seconds: float, why: str) -> None:
+    """Say where the report is and what comes next; `why` may explain a limit that is missed."""
     rate = report.rows["read"] / max(seconds, 1e-9)
     print(f"{'report':<16} {Path(output) / 'report.html'} ({seconds:.1f} s, {rate:,.0f} rows/s)")
     if report.verdict == "FAIL":
@@ -216,5 +218,6 @@ def _finish(report: PrepareReport, output: str, seconds: float) -> None:
         )
         raise GateError(
             f"the data misses a limit: {missed}; {output} holds the report, and no splits."
+            + (why and f" {why}")
         )
     print(f"{'next':<16} {PROGRAM} fit -c quickstart --data.train {shlex.quote(output)}")

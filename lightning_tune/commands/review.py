@@ -13,7 +13,14 @@ from lightning_tune.commands.flags import own_flags
 from lightning_tune.commands.parsing import run_function
 from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.errors import ConfigError, DataError
-from lightning_tune.prepare.quality.suspects import QualitySettings, Suspects, encode, suspects
+from lightning_tune.prepare.limits import Limits, check
+from lightning_tune.prepare.quality.suspects import (
+    QualitySettings,
+    Suspects,
+    caveat,
+    encode,
+    suspects,
+)
 from lightning_tune.schema import Label
 from lightning_tune.tables import TableFormat, digest, replace_file
 from lightning_tune.tables.writing import check_extension
@@ -73,7 +80,7 @@ def review(
         if apply is not None:
             _apply(folder, apply, format)
         elif output is not None:
-            _write(folder, Path(output), split, top, quality, encoder)
+            _write(folder, Path(output), split, top, quality, encoder, format)
 
 
 def _write(
@@ -83,6 +90,7 @@ def _write(
     top: int | None,
     quality: QualitySettings,
     encoder: EncoderSettings,
+    format: TableFormat,
 ) -> None:
     from lightning_tune.prepare.quality.review import write_review
     from lightning_tune.prepare.rows import originals
@@ -93,6 +101,8 @@ def _write(
         raise ConfigError(
             f"output={str(output)!r} is a file of the data and would be written over; name another."
         )
+    with own_flags(review):
+        _spare(folder, output, format)
     table = read_split(folder, split)
     places = originals(table).tolist()
     rows = table.take(places)  # a copy in another fold would tell its row's label
@@ -104,6 +114,29 @@ def _write(
     print(
         f"{split}: {len(places):,} rows, {len(found.names)} labels, {len(ranked):,} suspects "
         f"({share:.1%}); the {len(shown):,} most doubtful -> {output}"
+    )
+    if check("suspects", share, Limits().suspects).verdict != "PASS":
+        print(caveat(share, quality.mode))
+
+
+def _spare(folder: Path, output: Path, format: TableFormat) -> None:
+    """Refuse to write over a filled-in table, unless the folder has taken it back as it is.
+
+    Raises:
+        ConfigError: naming the file, how many answers it holds, and the way out.
+    """
+    from lightning_tune.prepare.answers import answers_in
+
+    found = answers_in(output, format)
+    if not found.given:
+        return
+    stated = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))
+    if digest(str(output)) in [one["sha256"] for one in stated.get("reviews", [])]:
+        return
+    first = f"take them back with --apply {output}, or " if found.kind == "review" else ""
+    raise ConfigError(
+        f"output={str(output)!r} holds {len(found.given):,} answers that would be lost; {first}"
+        "name another output."
     )
 
 

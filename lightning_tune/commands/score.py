@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_tune.commands.flags import own_flags
-from lightning_tune.commands.parsing import run_function
+from lightning_tune.commands.parsing import run_function, with_values
 from lightning_tune.commands.unwinding import unwinding
 from lightning_tune.datasets import builtin
 from lightning_tune.errors import ConfigError
@@ -20,10 +20,8 @@ from lightning_tune.tables.writing import check_extension
 
 
 def main(name: str, args: Sequence[str]) -> int:
-    """Run the command; `--portable` takes no value."""
-    return run_function(
-        score, name, ["--portable=true" if arg == "--portable" else arg for arg in args]
-    )
+    """Run the command; `--portable` may stand without a value."""
+    return run_function(score, name, with_values(args, "--portable"))
 
 
 def score(

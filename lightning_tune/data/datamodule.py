@@ -24,7 +24,7 @@ from lightning_tune.data.building import build_or_open
 from lightning_tune.data.collation import CollateSettings
 from lightning_tune.data.effective_batch import batches_a_step, nearest_batches_a_step
 from lightning_tune.data.holdout import hold_out
-from lightning_tune.data.labels import recognise
+from lightning_tune.data.labels import joins_told, recognise
 from lightning_tune.data.loading import WORKER_SECONDS, ResumableLoader, as_arrays, outlive_signals
 from lightning_tune.data.prepared import prepared_figures, prepared_task
 from lightning_tune.data.sources import companion_splits, open_source
@@ -398,6 +398,8 @@ class TextDataModule(L.LightningDataModule):
             )
         except DataError as err:
             raise DataError(f"{store.meta['source']}: {err}") from None
+        if found.kind == "multiclass":
+            _tell_joins(joins_told(found.names, "set data.label_separator to"))
         if found.kind in ("binary", "multiclass"):
             _tell_rare(
                 [
@@ -506,6 +508,12 @@ def _tell_step(wanted: int, batches: int, mean: float) -> None:
         f"effective batch  {batches} batches a step, {mean:.1f} examples on average "
         f"(data.effective_batch={wanted}; batches of equal tokens differ in examples)"
     )
+
+
+@rank_zero_only
+def _tell_joins(told: str) -> None:
+    if told:
+        log.warning("data.train: %s", told)
 
 
 @rank_zero_only

@@ -10,6 +10,8 @@ from lightning_tune.schema import Label, LabelSet, TaskKind
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
+_MARKS = "|,;/+&#"  # what may stand between several labels in one string
+
 
 def split_label(label: Label, separator: str | None) -> Label:
     """Split one string that holds several label names; leave other labels as they are.
@@ -97,6 +99,34 @@ def _kind(values: Sequence[Label], counts: Sequence[int]) -> TaskKind:
     if any(parsed is not None and not parsed.is_integer() for parsed in numbers):
         return "regression"
     return "binary" if len(values) <= 2 else "multiclass"
+
+
+def joins_told(names: Sequence[str], advice: str) -> str:
+    """Say that names look like several labels in one string; "" where they do not.
+
+    They do where two or more of them, and a tenth of all, are other names with one separator
+    between them.
+
+    Args:
+        names: The distinct class names.
+        advice: What to do about it; the separator follows.
+
+    >>> joins_told(["joy", "fear", "joy|fear", "fear|joy"], "give --label_separator")
+    "2 of 4 class names are others joined by '|'; where rows have several labels, \
+give --label_separator '|'."
+    >>> joins_told(["yes", "no", "yes/no"], "")
+    ''
+    """
+    known = set(names)
+    for mark in _MARKS:
+        split = [[part.strip() for part in name.split(mark)] for name in names if mark in name]
+        joined = sum(known.issuperset(parts) for parts in split)
+        if joined >= 2 and 10 * joined >= len(names) and 2 * joined >= len(split):
+            return (
+                f"{joined:,} of {len(names):,} class names are others joined by {mark!r}; where "
+                f"rows have several labels, {advice} {mark!r}."
+            )
+    return ""
 
 
 def number(label: Label) -> float | None:

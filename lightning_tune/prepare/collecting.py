@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lightning_tune.prepare.collect.inputs import Opened, Reading
@@ -17,6 +18,10 @@ from lightning_tune.prepare.mapping import Named, map_chunks
 from lightning_tune.prepare.report.figures import measure
 from lightning_tune.prepare.rows import added, joined
 from lightning_tune.schema import Split, TaskKind
+from lightning_tune.tables.delimited import DelimitedTable
+
+_AS_IN_CSV = r'^"[^"]*""(?:[^"]|"")*"$'
+"""A text between quotes, each quote inside doubled, one at least: nobody writes so by hand."""
 
 
 @dataclass
@@ -28,12 +33,14 @@ class Noted:
         classes: Rows of each class by split.
         measured: Lengths of the texts, in parts.
         dropped: Rows that could not be read.
+        quoted: Texts of each opened table that are quoted as in CSV, though it is read without.
     """
 
     read: list[int]
     classes: dict[Split, Counter[str]] = field(default_factory=dict)
     measured: list[Mapping[str, NDArray[np.int32]]] = field(default_factory=list)
     dropped: list[pa.Table] = field(default_factory=list)
+    quoted: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ def collect(
     Raises:
         DataError: if an input cannot be read, has no rows, or does not fit to the others.
     """
-    noted = Noted([0] * len(opened))
+    noted = Noted([0] * len(opened), quoted=[0] * len(opened))
     chunks = _chunks(opened, reading, noted)
     tables, dropped, counts = [], [], []
     for mapped in map_chunks(steps, chunks, processes=processes):
@@ -94,5 +101,14 @@ def _chunks(opened: Sequence[Opened], reading: Reading, noted: Noted) -> Iterato
             noted.read[at] += outcome.table.num_rows + outcome.dropped.num_rows
             noted.dropped.append(outcome.dropped)
             noted.measured.append(measure(outcome.table))
+            noted.quoted[at] += _quoted(one, outcome.table)
             classes.update(class_counts(outcome.table))
             yield outcome.table
+
+
+def _quoted(opened: Opened, table: pa.Table) -> int:
+    if not isinstance(opened.table, DelimitedTable) or opened.table.quoted:
+        return 0
+    columns = [table[name] for name in ("text", "text_pair") if name in table.column_names]
+    found = [pc.sum(pc.match_substring_regex(column, _AS_IN_CSV)).as_py() for column in columns]
+    return sum(count or 0 for count in found)

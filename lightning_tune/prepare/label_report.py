@@ -10,7 +10,8 @@ from typing import Any
 from lightning_tune.prepare.augment.preserving import Preserved
 from lightning_tune.prepare.limits import Check, check
 from lightning_tune.prepare.pipeline import Found, Job
-from lightning_tune.prepare.quality_step import CLASSES, LEAST
+from lightning_tune.prepare.quality.suspects import caveat
+from lightning_tune.prepare.quality_step import CLASSES, LEAST, Looked
 
 _CONFUSED = 10  # pairs of labels that are named
 
@@ -81,8 +82,8 @@ def label_checks(found: Found, job: Job) -> list[Check]:
     return checks
 
 
-def label_notes(found: Found) -> list[str]:
-    """Return what a reader should know: what was looked at in part, or not at all."""
+def label_notes(found: Found, job: Job) -> list[str]:
+    """Return what a reader should know: what was looked at in part, or not at all, or too hard."""
     looked = found.looked
     if looked is None:
         return []
@@ -96,13 +97,25 @@ def label_notes(found: Found) -> list[str]:
             f"suspected labels were not looked for: train has {len(sizes.counts)} classes, and "
             f"recipe.quality.mode=fast looks at up to {CLASSES}; use encoder, or run review."
         ]
+    return [*_in_part(looked), *_too_many(found, job)]
+
+
+def _in_part(looked: Looked) -> list[str]:
     count = looked.counts["rows"]
-    if count < looked.rows:
-        return [
-            f"suspected labels and outliers were looked for in {count:,} of the {looked.rows:,} "
-            "rows of train, drawn by chance; raise recipe.quality.rows, or run review, for all."
-        ]
-    return []
+    if count == looked.rows:
+        return []
+    return [
+        f"suspected labels and outliers were looked for in {count:,} of the {looked.rows:,} "
+        "rows of train, drawn by chance; raise recipe.quality.rows, or run review, for all."
+    ]
+
+
+def _too_many(found: Found, job: Job) -> list[str]:
+    share, settings = _suspected(found), job.recipe.quality
+    if share is None or settings is None:
+        return []
+    passed = check("suspects", share, job.recipe.limits.suspects).verdict == "PASS"
+    return [] if passed else [caveat(share, settings.mode)]
 
 
 def _suspected(found: Found) -> float | None:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lightning_tune.data.labels import number, recognise
+from lightning_tune.data.labels import joins_told, number, recognise
 from lightning_tune.errors import ConfigError, DataError, nearest
 from lightning_tune.prepare.privacy import PrivacySettings, Redactor
 from lightning_tune.schema import Label, LabelSet, TaskKind
@@ -220,7 +220,8 @@ def check_none_emptied(before: Mapping[str, int], after: pa.Table, step: str) ->
     for name, count in before.items():
         if count and not left.get(name):
             rows = "row" if count == 1 else f"{count} rows"
+            several = joins_told(list(before), "give --label_separator")
             raise DataError(
                 f"{step} would drop the only {rows} of the class {speakable(name)}; {fix}, "
-                "add rows of it, or take it out of the input."
+                "add rows of it, or take it out of the input." + (several and f" {several}")
             )

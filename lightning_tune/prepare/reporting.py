@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from lightning_tune.prepare.labels import class_counts
 from lightning_tune.prepare.languages import STEP as LANGUAGES
 from lightning_tune.prepare.leaks import leak_counts
 from lightning_tune.prepare.limits import Check, Limit, check
+from lightning_tune.prepare.notes import notes_of
 from lightning_tune.prepare.pipeline import Found, Job
 from lightning_tune.prepare.recipe import shown
 from lightning_tune.prepare.report.figures import (
@@ -77,9 +78,9 @@ def report_of(found: Found, job: Job) -> PrepareReport:
         ],
         recipe=shown(job.recipe),
         notes=[
-            *_notes(found),
+            *notes_of(found, job),
             *unredacted_notes(found, job.recipe.privacy),
-            *label_notes(found),
+            *label_notes(found, job),
         ],
         agreement=agreement_shown(found),
         suspects=suspects_of(found, job),
@@ -237,31 +238,3 @@ def _checks_of_splits(
     if gap is not None:
         checks.append(check("class_gap", gap, limits.class_gap))
     return checks
-
-
-def _alike(names: Sequence[str]) -> list[str]:
-    """Return a note on classes whose names differ in case or spacing alone.
-
-    >>> _alike(["Card", "bill", "card"])
-    ["the classes 'Card' and 'card' differ in case or spacing alone."]
-    """
-    first: dict[str, str] = {}
-    notes = []
-    for name in names:
-        other = first.setdefault(" ".join(name.casefold().split()), name)
-        if other != name:
-            notes.append(f"the classes {other!r} and {name!r} differ in case or spacing alone.")
-    return notes
-
-
-def _notes(found: Found) -> list[str]:
-    notes = _alike([] if found.labels is None else found.labels.names)
-    if found.labels is not None and found.labels.kind != "regression":
-        for split, table in found.splits.items():
-            there = class_counts(table)
-            absent = [name for name in found.labels.names if name not in there]
-            if absent:
-                shown = ", ".join(repr(name) for name in absent[:5])
-                more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-                notes.append(f"{split} has no row of {shown}{more}.")
-    return notes

@@ -113,6 +113,11 @@ def divide(table: pa.Table, settings: SplitSettings, *, own: Sequence[Split] = (
     """
     shares = _shares(settings, own)
     table, lacking = _complete(table, settings)
+    if not table.num_rows and lacking.num_rows:
+        raise DataError(
+            f"the {settings.by} of all {lacking.num_rows:,} rows is missing; name another column "
+            f"with --{settings.by}, or set recipe.split.by=label."
+        )
     sides = _by_time(table, settings, shares) if settings.by == "time" else None
     if sides is None:
         sides = _in_turn(table, settings, shares)

@@ -11,6 +11,8 @@ _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U00
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u064b-\u065f\u0900-\u0dff\u0e31-\u0eff\u1000-\u109f"
 """Signs that belong to the letter before them and are no letters to a regular expression."""
 _LETTER = rf"(?:(?![_{_UNSPACED}])[\w{_MARKS}])"
+_INSIDE = rf"(?:(?![{_UNSPACED}])[\w{_MARKS}])"
+"""What a word goes on with, where spaces stand between words."""
 _RUN = re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|{_LETTER}+(?:['\u2019-]{_LETTER}+)*")
 _SPACELESS = re.compile(rf"[{_UNSPACED}]")
 
@@ -22,6 +24,23 @@ def is_unspaced(word: str) -> bool:
     (True, False)
     """
     return _SPACELESS.match(word) is not None
+
+
+def whole(word: str) -> re.Pattern[str]:
+    """Return what finds a word or phrase where it stands as a whole, in any case.
+
+    Where the word begins or ends with a character of a script without spaces nothing tells whether
+    it stands as a whole there, so that it is found wherever it stands; and a word of another script
+    may stand between such characters.
+
+    >>> whole("film").search("FILM!"), whole("film").search("films")
+    (<re.Match object; span=(0, 4), match='FILM'>, None)
+    >>> whole("\u96fb\u5f71").search("\u770b\u96fb\u5f71\u4e86").span()
+    (1, 3)
+    """
+    before = "" if is_unspaced(word[:1]) else rf"(?<!{_INSIDE})"
+    after = "" if is_unspaced(word[-1:]) else rf"(?!{_INSIDE})"
+    return re.compile(rf"{before}{re.escape(word)}{after}", re.IGNORECASE)
 
 
 def spaced(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lightning_tune.commands.flags import flags_of, own_flags
-from lightning_tune.commands.label import label
+from lightning_tune.commands.label import label_texts
+from lightning_tune.commands.review import review
 from lightning_tune.commands.score import score
 from lightning_tune.errors import DataError
 
@@ -22,7 +23,7 @@ def test_a_setting_of_data_becomes_a_flag() -> None:
 
 
 def test_a_field_of_grouped_settings_becomes_its_dotted_flag() -> None:
-    assert told(label, "no column 'a' (data.label)") == "no column 'a' (--columns.label)"
+    assert told(review, "no folds (data.folds)") == "no folds (--quality.folds)"
 
 
 def test_what_is_no_flag_of_the_command_or_a_path_stays() -> None:
@@ -31,6 +32,6 @@ def test_what_is_no_flag_of_the_command_or_a_path_stays() -> None:
 
 
 def test_a_flag_of_the_command_comes_before_a_field_of_that_name() -> None:
-    assert flags_of(label)["columns"] == "--columns"
-    assert flags_of(label)["text"] == "--columns.text"
-    assert flags_of(score)["text"] == "--text"
+    assert flags_of(label_texts)["text"] == flags_of(score)["text"] == "--text"
+    assert flags_of(label_texts)["columns"] == "--columns"
+    assert flags_of(label_texts)["delimiter"] == "--format.delimiter"

@@ -207,6 +207,48 @@ def test_classes_that_differ_in_case_alone_are_noted():
     assert told["classes"]["train"]["Card"] >= 1
 
 
+def test_a_forgotten_label_separator_is_told(capsys):
+    lines = [f"{text(row)},{'bill' if row % 3 else 'card'}" for row in range(120)]
+    lines += [f"{text(200)},bill|card", f"{text(201)},card|bill"]
+    Path("raw.csv").write_text("\n".join(["message,intent", *lines]) + "\n")
+    line = error(capsys, "--input=raw.csv", "--output=out", code=3)
+    hint = (
+        "2 of 4 class names are others joined by '|'; where rows have several labels, give "
+        "--label_separator '|'."
+    )
+    assert line.endswith(f"holds the report, and no splits. {hint}")
+    assert hint in report("out")["notes"]
+    Path("raw.csv").write_text("\n".join(["message,intent", *lines, f"{text(0)},card|bill"]))
+    Path("val.csv").write_text(f"message,intent\n{text(200)},bill\n")
+    line = error(capsys, "--input=raw.csv", "--val=val.csv", "--output=other")
+    assert line.startswith("error: leaks would drop the only row")
+    assert line.endswith(hint)
+
+
+def test_texts_quoted_as_csv_are_counted_where_quotes_mean_nothing():
+    quoted = [f'"{text(row)} ""said"" he"' if row < 5 else f'"{text(row)}"' for row in range(60)]
+    lines = [f"{one}\t{'bill' if row % 3 else 'card'}" for row, one in enumerate(quoted)]
+    Path("raw.tsv").write_text("\n".join(["message\tintent", *lines]) + "\n")
+    assert prepare("--input=raw.tsv", "--output=out") == 0
+    assert report("out")["notes"][0].startswith("5 texts of raw.tsv are quoted as in CSV and were")
+    assert prepare("--input=raw.tsv", "--output=read", "--format.quoting=true") == 0
+    assert not any("quoted" in note for note in report("read")["notes"])
+
+
+def test_a_split_that_nobody_named_beside_one_of_the_users_own_is_told():
+    raw()
+    Path("val.csv").write_text("message,intent\nmine,card\nthine,bill\n")
+    assert prepare("--input=raw.csv", "--val=val.csv", "--output=out") == 0
+    rows = report("out")["rows"]["test"]
+    assert (
+        f"{rows} rows of the input went to test, as --val alone was named; name your own with "
+        "--test, or set --recipe.split.test_share 0 for none." in report("out")["notes"]
+    )
+    words = ["--val=val.csv", "--recipe.split.test_share=0"]
+    assert prepare("--input=raw.csv", "--output=none", *words) == 0
+    assert not any("alone was named" in note for note in report("none")["notes"])
+
+
 def test_a_limit_that_fails_ends_with_3_and_writes_the_report_without_splits(capsys):
     raw(extra=f"{text(5)},bill\n" * 20)
     line = error(capsys, "--input=raw.csv", "--output=out", "--recipe=strict", code=3)

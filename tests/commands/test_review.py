@@ -199,6 +199,23 @@ def test_what_is_wrong_is_one_line(folder, capsys, words, message):
     assert not Path("a.csv").exists()
 
 
+@pytest.mark.parametrize("cells", [{"reviewed": "card"}, {"drop": "x"}])
+def test_a_filled_in_table_is_written_over_after_it_was_applied(folder, capsys, cells):
+    for _ in range(2):
+        assert run("--output=suspects.csv", "--top=3") == 0
+    fill_in("suspects.csv", of=lambda row: cells)
+    before = Path("suspects.csv").read_bytes()
+    capsys.readouterr()
+    assert refused(capsys, "--output=suspects.csv") == (
+        "output='suspects.csv' holds 3 answers that would be lost; take them back with --apply "
+        "suspects.csv, or name another output."
+    )
+    assert Path("suspects.csv").read_bytes() == before
+    assert run("--apply=suspects.csv") == 0
+    assert run("--output=suspects.csv") == 0
+    assert {row["reviewed"] + row["drop"] for row in read("suspects.csv")} == {""}
+
+
 def test_no_split_is_written_over(folder, capsys):
     before = (folder / "train.parquet").read_bytes()
     told = refused(capsys, f"--output={folder / 'train.parquet'}")

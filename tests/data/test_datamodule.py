@@ -229,6 +229,13 @@ def test_a_label_seen_once_is_told(make, tmp_path, caplog):
     assert "seen in one row only: the labels 'rare'" in caplog.text
 
 
+def test_labels_that_are_joins_of_others_are_told(make, tmp_path, caplog):
+    rows = [*rows_of(30), ("both", "yes|no"), ("all", "no|yes")]
+    make(write_csv(tmp_path / "t.csv", rows)).setup("fit")
+    assert "data.train: 2 of 4 class names are others joined by '|'" in caplog.text
+    assert "set data.label_separator to '|'." in caplog.text
+
+
 def test_many_labels_seen_once_are_counted(make, tmp_path, caplog):
     rows = [*rows_of(30), *((f"odd {n}", f"rare {n}") for n in range(9))]
     assert len(make(write_csv(tmp_path / "t.csv", rows)).label_set.names) == 11

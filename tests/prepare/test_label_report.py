@@ -69,28 +69,30 @@ def test_the_share_is_of_the_rows_that_were_looked_at(found):
     }
     (check,) = label_checks(found, JOB)
     assert (check.name, check.value, check.verdict) == ("suspects", 0.375, "WARN")
-    (note,) = label_notes(found)
-    assert "in 8 of the 800 rows of train" in note
+    part, many = label_notes(found, JOB)
+    assert "in 8 of the 800 rows of train" in part
+    assert many.startswith("37.5 % of the labels that were looked at are suspected; that may say")
+    assert "those of fast mode are simple" in many
     assert json.dumps(suspects_of(found, JOB))
 
 
 def test_few_suspects_pass_and_all_rows_need_no_note(found):
     found.looked = looked(1)
     assert [check.verdict for check in label_checks(found, JOB)] == ["PASS"]
-    assert label_notes(found) == []
+    assert label_notes(found, JOB) == []
 
 
 def test_what_was_not_looked_for_has_no_share(found):
     assert (suspects_of(found, JOB), copies_of(found), label_checks(found, JOB)) == (None, None, [])
-    assert label_notes(found) == []
+    assert label_notes(found, JOB) == []
     sizes = Balance({f"c{at}": 1 for at in range(101)}, 1.0, 1.0, ())
     found.looked = replace(looked(), found=Assessment(sizes, None, []))
     assert "found" not in suspects_of(found, JOB)
-    assert "train has 101 classes, and recipe.quality.mode=fast looks" in label_notes(found)[0]
+    assert "train has 101 classes, and recipe.quality.mode=fast looks" in label_notes(found, JOB)[0]
     found.looked = Looked(pa.table({}), NOTHING, {"rows": 0}, 12)
     assert suspects_of(found, JOB) == {"mode": "fast", "rows": 0, "of": 12}
     assert label_checks(found, JOB) == []
-    assert "fewer than 50 different texts" in label_notes(found)[0]
+    assert "fewer than 50 different texts" in label_notes(found, JOB)[0]
 
 
 def test_agreement_has_its_pairs_and_its_limit(found):

@@ -39,6 +39,13 @@ def test_every_class_has_its_share_on_every_side_within_a_point(rows, count):
         assert class_gap(divided.splits) < 1
 
 
+def test_groups_that_are_all_missing_are_told(rows):
+    table = labelled(rows, 20)
+    table = table.append_column("group", pa.nulls(20, pa.string()))
+    with pytest.raises(DataError, match="the group of all 20 rows is missing; name another column"):
+        divide(table, SplitSettings(by="group"))
+
+
 def test_rows_that_are_added_at_the_end_move_none(rows):
     table = labelled(rows, 2000)
     before = sides(divide(table, SplitSettings()))

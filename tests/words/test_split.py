@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lightning_tune.words.split import SplitText
+from lightning_tune.words.split import SplitText, whole
 
 TEXTS = [
     "",
@@ -71,3 +71,22 @@ def test_a_change_is_found_at_its_place_in_the_changed_text():
     ]
     for one in changes:
         assert text[one.start : one.start + len(one.after)] == one.after
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "found"),
+    [
+        ("film", "a FILM.", True),
+        ("film", "films", False),
+        ("film", "film_2", False),
+        ("\u4e0d\u9519", "\u5f88\u4e0d\u9519\u7684", True),
+        ("\u3044\u3044", "\u3068\u3066\u3082\u3044\u3044\u3067\u3059", True),
+        ("wifi", "\u6709wifi\u5417", True),
+        ("wifi", "\u6709wifis\u5417", False),
+        ("\u0939\u093f\u0928", "\u0939\u093f\u0928\u094d\u0926\u0940", False),
+        ("\u9152\u5e97wifi", "\u597d\u9152\u5e97wifi\u6162", True),
+        ("", "", True),
+    ],
+)
+def test_a_whole_word_needs_ends_only_where_spaces_are_written(word, text, found):
+    assert (whole(word).search(text) is not None) is found

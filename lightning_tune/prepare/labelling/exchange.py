@@ -72,13 +72,30 @@ def read_batch(source: str, *, several: bool, format: TableFormat) -> list[Given
     Raises:
         DataError: if it cannot be read, holds no label, or the votes on a row are even.
     """
-    if source.lower().endswith(".json"):
-        given = _read_json(source, several=several)
-    else:
-        given = _read_table(source, several=several, format=format)
+    given = given_in(source, several=several, format=format)
     if not given:
         raise DataError(f"{source} holds no label; fill in the column label, then apply it.")
     return agreed(given)
+
+
+def given_in(source: str, *, several: bool, format: TableFormat) -> list[Given]:
+    """Read the labels of such a file, one for each person who gave one; it may hold none.
+
+    Raises:
+        DataError: if it cannot be read.
+    """
+    if source.lower().endswith(".json"):
+        return _read_json(source, several=several)
+    return _read_table(source, several=several, format=format)
+
+
+def suggestions_in(source: str, *, format: TableFormat) -> set[str]:
+    """Return the names that a table suggests; of other files, whose labels are clicked, none."""
+    if source.lower().endswith(".json"):
+        return set()
+    cells = read_sheet(source, ["row"], optional=["suggestion"], format=format).columns
+    found = [label_of(cell, several=True) for cell in cells.get("suggestion", [])]
+    return {str(name) for label in found if isinstance(label, tuple) for name in label}
 
 
 def _columns(questions: Sequence[Question]) -> dict[str, list[Any]]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from lightning_tune.errors import ConfigError, DataError, nearest
+from lightning_tune.words.split import whole
 
 LabellingFunction = Callable[[str], str | None]
 """A text -> the label that it votes for, or None."""
@@ -24,7 +26,8 @@ class Rule:
 
     Args:
         label: The label.
-        any: Words or phrases of which one has to stand in the text; whole words, in any case.
+        any: Words or phrases of which one has to stand in the text; whole words, in any case
+            (of Chinese and Japanese, which have no spaces, wherever they stand).
         all: Words or phrases that all have to stand in it.
         none: Words or phrases that may not.
         pattern: A regular expression that has to be found, in any case.
@@ -106,5 +109,10 @@ def _rule(stated: Any, where: str) -> Rule:
     return Rule(**plain, **lists)  # type: ignore[arg-type]
 
 
+@cache
+def _whole(word: str) -> re.Pattern[str]:
+    return whole(word)
+
+
 def _stands(word: str, text: str) -> bool:
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None
+    return _whole(word).search(text) is not None

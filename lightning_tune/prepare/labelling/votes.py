@@ -31,12 +31,14 @@ class RuleFacts:
     Args:
         name: The rule.
         votes: Texts that it voted on.
-        against: Those of them on which another rule votes for another label.
+        beside: Those of them on which another rule votes too.
+        against: Those of these on which another rule votes for another label.
         reliability: How often it is right, by the model; in (0, 1).
     """
 
     name: str
     votes: int
+    beside: int
     against: int
     reliability: float
 
@@ -132,6 +134,8 @@ def combine(
 
 
 def _facts(name: str, votes: NDArray[np.int64], at: int, reliability: float) -> RuleFacts:
-    own = votes[:, at : at + 1]
-    other = ((votes >= 0) & (votes != own)).any(axis=1) & (own[:, 0] >= 0)
-    return RuleFacts(name, int((own >= 0).sum()), int(other.sum()), round(reliability, 4))
+    cast = votes[votes[:, at] >= 0]
+    own, others = cast[:, at : at + 1], np.delete(cast, at, axis=1)
+    beside = (others >= 0).any(axis=1)
+    against = ((others >= 0) & (others != own)).any(axis=1)
+    return RuleFacts(name, len(cast), int(beside.sum()), int(against.sum()), round(reliability, 4))

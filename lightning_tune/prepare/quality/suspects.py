@@ -53,6 +53,20 @@ class QualitySettings:
             raise ConfigError(f"quality.rounds={self.rounds} is below 1; use 1 or more.")
 
 
+def caveat(share: float, mode: Mode) -> str:
+    """Return what to say of many suspects.
+
+    >>> caveat(0.387, "encoder").partition(";")[0]
+    '38.7 % of the labels that were looked at are suspected'
+    """
+    why = "those of fast mode are simple, and hard data" if mode == "fast" else "hard data"
+    return (
+        f"{100 * share:.1f} % of the labels that were looked at are suspected; that may say more "
+        f"of the models than of the labels, as {why} looks wrong to them. Review the most doubtful "
+        "first, and do not correct all."
+    )
+
+
 @dataclass(frozen=True)
 class Suspects:
     """What was found out about each of n rows.

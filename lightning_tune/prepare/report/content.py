@@ -8,7 +8,7 @@ from typing import Any
 from lightning_tune.prepare.report.figures import Histogram
 from lightning_tune.prepare.report.flow import GONE, ranked
 from lightning_tune.prepare.report.record import PrepareReport
-from lightning_tune.prepare.report.words import SPLITS, plain, share
+from lightning_tune.prepare.report.words import SPLITS, is_spaceless, plain, share
 from lightning_tune.reports.display import label_text
 from lightning_tune.reports.elements import (
     Cell,
@@ -25,6 +25,7 @@ from lightning_tune.reports.markup import Markup, breakable, element
 
 COLORS: Mapping[str, int | None] = {"before": None, "train": 0, "val": 1, "test": 2}
 _CLASSES_SHOWN = 500
+_SCROLLS = 40  # classes from which on the table scrolls
 _QUANTILES = {"p50": "median", "p95": "95th percentile", "max": "longest"}
 _SIDE_BY_SIDE = {1: ("large square", (660, 260)), 2: ("split", (510, 230))}
 """How few histograms are laid out, and their size in pixels."""
@@ -58,7 +59,7 @@ def classes(report: PrepareReport) -> Markup | None:
         for name in names[:_CLASSES_SHOWN]
     ]
     legend = [*(key(COLORS[split], SPLITS[split]) for split in splits), key(None, "dropped")]
-    body = table(columns, rows, kind="bars tall")
+    body = table(columns, rows, kind="bars tall" if len(rows) > _SCROLLS else "bars")
     return section(
         "classes", "Classes", element("p", legend, class_="legend"), body, lead=_lead(names, report)
     )
@@ -105,16 +106,10 @@ def lengths(report: PrepareReport) -> Markup:
     drawn = {
         unit: found
         for unit, found in report.histograms.items()
-        if unit != "scores" and not (unit == "words" and _spaceless(report))
+        if unit != "scores" and not (unit == "words" and is_spaceless(report.lengths))
     }
     lead = "Share of the rows by length; the last bin holds all that is longer."
     return section("lengths", "Lengths", *_spread(drawn), _quantiles(report.lengths), lead=lead)
-
-
-def _spaceless(report: PrepareReport) -> bool:
-    """Whether most texts are in a script without spaces, where words say nothing."""
-    before = report.lengths["before"]
-    return before["words"]["p50"] <= 1 and before["characters"]["p50"] > 10
 
 
 def _spread(found: Mapping[str, Histogram]) -> list[Markup]:
@@ -140,6 +135,8 @@ def _drawing(found: Histogram, unit: str, size: tuple[int, int]) -> Markup:
 
 def _quantiles(found: Mapping[str, Mapping[str, Mapping[str, int]]]) -> Markup:
     units = dict.fromkeys(unit for of_unit in found.values() for unit in of_unit)
+    if is_spaceless(found):
+        units.pop("words")
     columns = [Column(""), *(Column(SPLITS.get(name, plain(name)), True) for name in found)]
     rows = [
         [Cell(f"{plain(unit)}, {title}"), *(_length(each.get(unit), at) for each in found.values())]

@@ -22,26 +22,32 @@ def suspects(found: Mapping[str, Any]) -> Markup:
     lead = f"{found.get('rows', 0):,} of {found.get('of', 0):,} rows of train were looked at"
     lead += f", in {found['mode']} mode." if "mode" in found else "."
     if "found" in found:
-        lead += f" {found['found']:,} labels are probably another ({share(found['share'])})."
+        lead += f" {found['found']:,} labels may be another ({share(found['share'])})."
     if found.get("noise") is not None:
         lead += f" Confident learning takes {share(found['noise'])} of all labels for wrong."
     total = sum((found.get("classes") or {}).values())
     table = _by_class(found, total, "Suspected label", "Share of the suspects", color=GONE)
     told = {
         "dropped from train": found.get("dropped"),
-        "outliers": found.get("outliers"),
         "rare classes": found.get("rare_classes"),
+        "outliers": found.get("outliers"),
     }
     return section("suspects", "Suspected labels", table, _told(told), _outliers(found), lead=lead)
 
 
 def _outliers(found: Mapping[str, Any]) -> Markup | None:
-    places = [printable(str(place), limit=200) for place in found.get("outlier_rows") or ()]
+    places = [str(place).rpartition(":") for place in found.get("outlier_rows") or ()]
     if not places:
         return None
-    folded = element("p", ", ".join(places), class_="about")
-    heading = element("summary", f"The first {len(places)} outliers, by source and line")
-    return element("details", heading, folded)
+    lines: dict[str, list[str]] = {}
+    for source, _, line in places:
+        lines.setdefault(source, []).append(line)
+    lead = (
+        f"{found.get('outliers', len(places)):,} texts are like no other: of another language or "
+        f"script, made by a machine, letters at random. The {len(places)} strangest, by line:"
+    )
+    told = [lead, *(f"{printable(name, limit=200)}: {', '.join(lines[name])}" for name in lines)]
+    return element("div", [element("p", line, class_="about") for line in told])
 
 
 def augmentation(found: Mapping[str, Any]) -> Markup:

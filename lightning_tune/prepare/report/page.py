@@ -78,7 +78,7 @@ def _header(report: PrepareReport, title: str, links: Mapping[str, str]) -> Mark
         element("p", "Data report", class_="eyebrow"),
         element("h1", printable(title, limit=120) or "Data"),
         element("p", " · ".join(about), class_="about"),
-        element("div", _hero(report), class_="hero"),
+        element("div", _hero(report), class_="hero row"),
         notes(list(report.notes)),
         element("nav", anchors),
     )
@@ -89,7 +89,7 @@ def _hero(report: PrepareReport) -> list[Markup]:
     missed = [check_words(check.name).title for check in report.checks if check.verdict != "PASS"]
     told = ", ".join(missed) if missed else f"{len(report.checks)} limits kept"
     figures = [stat("Verdict", report.verdict, told, f"main {verdict_kind(report.verdict)}")]
-    figures.append(stat("Rows kept", f"{rows['kept']:,}", f"of {rows['read']:,} that were read"))
+    figures.append(stat("Rows kept", f"{rows['kept']:,}", f"of {rows['read']:,} read"))
     repeated = (found["exact_text"] or 0) + (found["near"] or 0)
     near = "" if found["near"] is None else f", {found['near']:,} near"
     below = f"{share(repeated / max(1, rows['for_train']))} of train{near}"

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lightning_tune.prepare.report.record import PrepareReport
-from lightning_tune.prepare.report.words import plain
+from lightning_tune.prepare.report.words import is_spaceless, plain
 from lightning_tune.reports.display import TASK_TITLES, flatten, label_text, printable, setting
 from lightning_tune.reports.markdown import escape, markdown_table
 
@@ -127,9 +127,8 @@ def _classes(report: PrepareReport) -> list[list[str]]:
 
 def _lengths(report: PrepareReport) -> list[list[str]]:
     found = report.lengths.values()
-    units = [
-        unit for unit in ("characters", "words", "tokens") if any(unit in one for one in found)
-    ]
+    counted = ("characters", *(() if is_spaceless(report.lengths) else ("words",)), "tokens")
+    units = [unit for unit in counted if any(unit in one for one in found)]
     return [
         [f"{unit}, {quantile}", *(_length(one.get(unit), quantile) for one in found)]
         for unit in units

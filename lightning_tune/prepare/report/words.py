@@ -37,7 +37,7 @@ CHECKS: Mapping[str, Words] = {
         "Class gap", "between a class's share in a split and in all rows, at most", "points"
     ),
     "suspects": Words(
-        "Suspected labels", "rows of train looked at whose label is probably another", "share"
+        "Suspected labels", "rows of train looked at whose label may be another", "share"
     ),
     "agreement": Words("Agreement", "Krippendorff's alpha of the annotators, at least"),
     "label_kept": Words("Labels kept", "edited copies that keep their label, at least", "share"),
@@ -76,6 +76,16 @@ KINDS: Mapping[str, str] = {
     "address": "Street addresses",
     "name": "Names of persons",
 }
+
+
+def is_spaceless(lengths: Mapping[str, Mapping[str, Mapping[str, int]]]) -> bool:
+    """Whether most texts are in a script without spaces, where words say nothing.
+
+    >>> is_spaceless({"before": {"characters": {"p50": 78}, "words": {"p50": 1}}})
+    True
+    """
+    before = lengths["before"]
+    return before["words"]["p50"] <= 1 and before["characters"]["p50"] > 10
 
 
 def plain(name: str) -> str:

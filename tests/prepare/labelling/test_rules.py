@@ -20,7 +20,13 @@ from lightning_tune.prepare.labelling.rules import Rule, read_rules
         (Rule("r", pattern=r"\bcard(s)?\b"), "two Cards", True),
         (Rule("r", any=("lost",), pattern="card"), "lost phone", False),
         (Rule("r", any=("c++",)), "I like C++ a lot", True),
-        (Rule("r", any=("\u9000\u6b3e",)), "\u9000\u6b3e", True),
+        (Rule("r", any=("\u9000\u6b3e",)), "\u6211\u8981\u9000\u6b3e\u4e86", True),
+        (Rule("r", any=("\u9000\u6b3e",)), "\u6211\u8981\u9000\u8d27", False),
+        (Rule("r", any=("ok",), none=("\u4e0d",)), "\u5f88OK\u554a", True),
+        (Rule("r", any=("ok",), none=("\u4e0d",)), "\u4e0d\u592aok", False),
+        (Rule("r", any=("ok",)), "\u8fd9\u4e2atoken", False),
+        (Rule("r", any=("\u5361bank",)), "\u6211\u7684\u5361bank\u7684", True),
+        (Rule("r", any=("\u5361bank",)), "\u6211\u7684\u5361banking", False),
     ],
 )
 def test_a_rule_votes_where_all_its_conditions_hold(rule, text, votes):

@@ -74,10 +74,10 @@ def test_votes_that_are_even_decide_nothing():
 
 def test_each_rule_says_what_it_did():
     found = weak_labels(["card back", "card", "refund"], RULES)
-    assert [(rule.name, rule.votes, rule.against) for rule in found.rules] == [
-        ("refund: refund", 1, 0),
-        ("card: card", 2, 1),
-        ("back", 1, 1),
+    assert [(rule.name, rule.votes, rule.beside, rule.against) for rule in found.rules] == [
+        ("refund: refund", 1, 0, 0),
+        ("card: card", 2, 1, 1),
+        ("back", 1, 1, 1),
     ]
     assert all(0 < rule.reliability < 1 for rule in found.rules)
 

@@ -284,10 +284,29 @@ def test_suspects_and_copies_have_sections_where_the_record_has_them(leaky: Path
     assert "takes 4.3 % of all labels for wrong" in content
     at = page.rows.index(["Suspected label", "Count", "Share of the suspects"])
     assert page.rows[at + 1 : at + 3] == [["p", "7", "77.8 %"], ["n", "2", "22.2 %"]]
-    assert "raw.csv:7, raw.csv:9, raw.csv:40" in content
+    assert "3 texts are like no other" in content
+    assert "raw.csv: 7, 9, 40" in content
     assert page.row("Swap") == ["Swap", "30", "75 %"]
     assert "94.4 % keep their label" in content
     assert "recipe.quality" not in content
+
+
+def test_words_are_not_told_of_texts_without_spaces(leaky: Path) -> None:
+    told = record(leaky)
+    chinese = {"characters": {"p50": 78, "p95": 246, "max": 1992}}
+    chinese["words"] = {"p50": 1, "p95": 6, "max": 77}
+    other = replace(told, lengths=dict.fromkeys(told.lengths, chinese))
+    for report, words in ((told, 3), (other, 0)):
+        rows = [row for row in Reader(report_html(report, "x")).rows if row]
+        assert sum(row[0].startswith("Words, ") for row in rows) == words
+        assert report_markdown(report, "x").count("| words, ") == words
+
+
+@pytest.mark.parametrize(("count", "scrolls"), [(40, False), (41, True)])
+def test_many_classes_alone_scroll(leaky: Path, count: int, scrolls: bool) -> None:
+    counts = {f"c{at:02}": 5 for at in range(count)}
+    report = replace(record(leaky), classes={"before": counts, "train": counts})
+    assert ("bars tall" in report_html(report, "x")) is scrolls
 
 
 def test_a_step_that_adds_rows_drops_none(leaky: Path) -> None:
