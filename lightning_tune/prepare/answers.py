@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,9 @@ from lightning_tune.data.labels import split_label
 from lightning_tune.errors import ConfigError, DataError
 from lightning_tune.prepare.keys import content_key
 from lightning_tune.prepare.labelling.exchange import given_in
-from lightning_tune.prepare.sheets import RowName, label_of, read_sheet
+from lightning_tune.prepare.sheets import RowName, as_written, label_of, read_sheet
 from lightning_tune.schema import Label
-from lightning_tune.tables import Fields, TableFormat, delimiter_hint, open_table
+from lightning_tune.tables import Fields, TableFormat, open_table
 
 Kind = Literal["batch", "review", "rows"]
 """A batch of `label`, a table of `review`, or labelled rows."""
@@ -80,8 +80,7 @@ def answers_in(
 
 
 def _in_table(path: str, format: TableFormat, fields: Fields, separator: str | None) -> Answers:
-    names: Sequence[str] = ()
-    for one in dict.fromkeys((TableFormat(), format)):
+    for one in dict.fromkeys((as_written(path, TableFormat()), as_written(path, format))):
         names = open_table(path, one, None).names
         if {"row", "reviewed"} <= set(names):
             return Answers("review", _verdicts(path, one))
@@ -89,8 +88,6 @@ def _in_table(path: str, format: TableFormat, fields: Fields, separator: str | N
             return Answers("batch", _labels(path, one))
         if {fields.text, fields.label} <= set(names) and "weight" not in names:  # no weak labels
             return Answers("rows", _labelled(path, one, fields, separator))
-    if delimiter_hint(names):
-        raise DataError(f"its header line is the one name {names[0]!r:.60}")
     return Answers("batch", ())
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lightning_tune.errors import DataError, nearest
 from lightning_tune.schema import Label
-from lightning_tune.tables import TableFormat, delimiter_hint, open_table, write_rows
+from lightning_tune.tables import TableFormat, open_table, other_delimiter, write_rows
 from lightning_tune.tables.records import Missing, shorten
 
 _ROW = re.compile(r"([a-z]+):([1-9]\d{0,14}):([0-9a-f]{16})")
@@ -84,19 +84,18 @@ class Sheet:
 def read_sheet(
     source: str, needed: Sequence[str], *, optional: Sequence[str] = (), format: TableFormat
 ) -> Sheet:
-    """Read a filled-in file.
+    """Read a filled-in file; its delimiter is the one that its header line shows.
 
     Raises:
         DataError: if it is damaged, or a column is missing.
         ConfigError: if the format is wrong.
     """
-    table = open_table(source, format, None)
+    table = open_table(source, as_written(source, format), None)
     for name in needed:
         if name not in table.names:
             there = ", ".join(map(shorten, table.names[:12]))
             raise DataError(
-                f"{source} has no column {name!r}; it has {there}."
-                + (delimiter_hint(table.names) or nearest(name, table.names))
+                f"{source} has no column {name!r}; it has {there}." + nearest(name, table.names)
             )
     wanted = [*needed, *(name for name in optional if name in table.names)]
     sheet = Sheet(source, [], {name: [] for name in wanted})
@@ -111,6 +110,19 @@ def read_sheet(
                 None if isinstance(value, Missing) else value for value in records.columns[name]
             ]
     return Sheet(source, lines, sheet.columns)
+
+
+def as_written(source: str, format: TableFormat) -> TableFormat:
+    """Return the format with the delimiter that the header line shows, if it is another.
+
+    A spreadsheet saves with that of its country, whatever the files beside it have.
+
+    Raises:
+        DataError: if the file is missing, empty or unreadable.
+        ConfigError: if the format is wrong.
+    """
+    mark = other_delimiter(open_table(source, format, None).names)
+    return format if mark is None else replace(format, delimiter=mark)
 
 
 def write_sheet(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

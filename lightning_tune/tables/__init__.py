@@ -4,7 +4,13 @@ Texts stay texts: "NA" is no missing value, labels "01" and "1" differ, every fi
 """
 
 from lightning_tune.tables.files import digest, expand
-from lightning_tune.tables.formats import Fields, FormatName, TableFormat, delimiter_hint
+from lightning_tune.tables.formats import (
+    Fields,
+    FormatName,
+    TableFormat,
+    delimiter_hint,
+    other_delimiter,
+)
 from lightning_tune.tables.rows import (
     BadRow,
     BadRows,
@@ -27,6 +33,7 @@ __all__ = [
     "expand",
     "open_rows",
     "open_table",
+    "other_delimiter",
     "read_header",
     "read_rows",
     "replace_file",

@@ -108,16 +108,27 @@ def delimiter_of(kind: FormatName, format: TableFormat) -> str:
     return format.delimiter
 
 
+def other_delimiter(names: Sequence[str]) -> str | None:
+    """Return what a header line of one name shows to be the delimiter; None where it shows none.
+
+    >>> other_delimiter(["id;text"]), other_delimiter(["text"]), other_delimiter(["a;b", "c"])
+    (';', None, None)
+    """
+    if len(names) != 1:
+        return None
+    mark = next((mark for mark in ";\t|," if mark in names[0]), None)
+    named = mark is not None and all(map(_A_NAME.fullmatch, names[0].split(mark)))
+    return mark if named else None
+
+
 def delimiter_hint(names: Sequence[str]) -> str:
     """Return what to do where all names of a header line were read as one; empty where not.
 
     >>> delimiter_hint(["id;text"])
     " If its fields are separated by ';', set data.format.delimiter to that."
     """
-    if len(names) != 1:
-        return ""
-    mark = next((mark for mark in ";\t|," if mark in names[0]), None)
-    if mark is None or not all(map(_A_NAME.fullmatch, names[0].split(mark))):
+    mark = other_delimiter(names)
+    if mark is None:
         return ""
     return f" If its fields are separated by {mark!r}, set data.format.delimiter to that."
 

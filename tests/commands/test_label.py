@@ -303,7 +303,7 @@ def test_a_batch_that_a_spreadsheet_saved_otherwise_is_not_written_over(work, ca
     labelled_sheet()
     Path("batch.csv").write_text(Path("batch.csv").read_text().replace(",", ";"))
     told = refused(capsys, "--output=batch.csv")
-    assert told.startswith("output='batch.csv' is there, and what may be written in it cannot be")
+    assert told.startswith("output='batch.csv' holds 4 answers that would be lost")
 
 
 def slip_in(name: str, slip: str) -> None:

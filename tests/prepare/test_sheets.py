@@ -52,13 +52,13 @@ def test_labels_and_suggestions_are_no_formulas_and_come_back(tmp_path, label):
         assert label_of(cell, several=False) == label
 
 
-def test_a_spreadsheets_semicolons_are_told(tmp_path):
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("stated", [None, ";", "|"], ids=repr)
+def test_the_header_line_shows_the_delimiter_whatever_that_of_the_pool_is(tmp_path, mark, stated):
     path = tmp_path / "sheet.csv"
-    path.write_text("row;label\na;x\n")
-    with pytest.raises(DataError, match=r"no column 'row'.* set data\.format\.delimiter to that"):
-        read_sheet(str(path), ["row", "label"], format=TableFormat())
-    sheet = read_sheet(str(path), ["row", "label"], format=TableFormat(delimiter=";"))
-    assert sheet.columns == {"row": ["a"], "label": ["x"]}
+    path.write_text(f'row{mark}label\na{mark}"x{mark} y"\n')
+    sheet = read_sheet(str(path), ["row", "label"], format=TableFormat(delimiter=stated))
+    assert sheet.columns == {"row": ["a"], "label": [f"x{mark} y"]}
 
 
 def test_tabs_and_lines_of_a_text_become_spaces_in_a_tsv(tmp_path):
