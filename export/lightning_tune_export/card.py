@@ -9,10 +9,11 @@ from lightning_tune.reports.display import (
     setting,
 )
 from lightning_tune.reports.markdown import escape, markdown_table
+from lightning_tune.reports.points import two_digits
 from lightning_tune.schema import LabelSet
 from lightning_tune.serving.manifest import PORTABLE, Manifest
 from lightning_tune_export.report.record import ExportReport
-from lightning_tune_export.report.words import headline, two_digits
+from lightning_tune_export.report.words import headline
 
 _LABELS_SHOWN = 40
 _TEXT, _OTHER = "The weather was better than we had hoped.", "It rained all week."

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lightning_tune.reports.evaluate import evaluate
+from lightning_tune.reports.points import change_text
 from lightning_tune.reports.records import Evaluation
 from lightning_tune.serving.calibration import Calibration
 from lightning_tune_export.calibrate import (
@@ -25,7 +26,7 @@ from lightning_tune_export.ladder import Rung
 from lightning_tune_export.measuring import Answered, metric_of
 from lightning_tune_export.recipe import Recipe
 from lightning_tune_export.report.record import Calibrated
-from lightning_tune_export.report.words import change_text, changes_text
+from lightning_tune_export.report.words import changes_text
 from lightning_tune_export.source import Source
 
 

@@ -32,6 +32,26 @@ def is_prepared(spec: str) -> bool:
     return "://" not in spec and (_folder(spec) / MANIFEST).is_file()
 
 
+def check_passed(spec: str) -> None:
+    """Refuse a folder in which `prepare` left its report without splits.
+
+    Raises:
+        DataError: naming the report's page.
+    """
+    path = _folder(spec) / "report.json"
+    if "://" in spec or not path.is_file():
+        return
+    try:
+        failed = json.loads(path.read_text(encoding="utf-8"))["verdict"] == "FAIL"
+    except (OSError, ValueError, KeyError, TypeError):  # a report of another kind
+        return
+    if failed:
+        raise DataError(
+            f"{spec} has a report of prepare and no splits, as its verdict is FAIL; see "
+            f"{path.with_suffix('.html')}."
+        )
+
+
 def prepared_files(spec: str) -> dict[Split, Path]:
     """Return the files of the splits that a prepared folder has."""
     files: dict[Split, Path] = {split: _folder(spec) / f"{split}.parquet" for split in SPLITS}

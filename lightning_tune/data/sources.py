@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lightning_tune.data.hub import HubSource, hub_splits
-from lightning_tune.data.prepared import is_prepared, prepared_fields, prepared_files
+from lightning_tune.data.prepared import check_passed, is_prepared, prepared_fields, prepared_files
 from lightning_tune.datasets import builtin
 from lightning_tune.errors import DataError, nearest
 from lightning_tune.schema import Split
@@ -132,6 +132,7 @@ def open_source(
         files = prepared_files(name)
         fields = prepared_fields(name, fields)
     else:
+        check_passed(name)
         return FileSource(name, expand(name), fields, format, required)
     file = files.get("test" if split == "predict" else split)
     if file is None:

@@ -137,8 +137,9 @@ def _recognised(
     except DataError as err:
         told = str(err)
         for name in counts:
-            told = told.replace(repr(name), speakable(name))
-    raise DataError(told)
+            if repr(name) in told:
+                told = told.replace(repr(name), speakable(name))
+        raise DataError(told) from None
 
 
 def class_counts(table: pa.Table) -> dict[str, int]:

@@ -9,6 +9,7 @@ from lightning_tune.tables.formats import (
     FormatName,
     TableFormat,
     delimiter_hint,
+    is_plain,
     other_delimiter,
 )
 from lightning_tune.tables.rows import (
@@ -31,6 +32,7 @@ __all__ = [
     "delimiter_hint",
     "digest",
     "expand",
+    "is_plain",
     "open_rows",
     "open_table",
     "other_delimiter",

@@ -41,11 +41,6 @@ def expand(source: str | Sequence[str]) -> list[str]:
 
 def _expand_local(source: str) -> list[str]:
     path = Path(source).expanduser()
-    if path.is_dir() and (path / "report.json").is_file():
-        raise DataError(
-            f"{source} has a report of prepare and no splits, as its verdict was FAIL; see "
-            f"{path / 'report.html'}."
-        )
     if path.is_dir():
         raise DataError(
             f"{source} is a folder; name a file, a glob such as {str(path / '*.csv')!r}, "

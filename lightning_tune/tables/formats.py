@@ -22,7 +22,7 @@ EXTENSIONS: dict[str, FormatName] = {
 }
 
 
-_A_NAME = re.compile(r"\"?[\w #./:-]{1,32}\"?")
+_A_NAME = re.compile(r"(?!.*\d{4})[\w #./:-]{1,32}")
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,15 @@ def delimiter_of(kind: FormatName, format: TableFormat) -> str:
     return format.delimiter
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name may be shown: it is short, and looks like no text and no number of anybody.
+
+    >>> is_plain("message #1"), is_plain("ann@example.org"), is_plain("555 0123 4567")
+    (True, False, False)
+    """
+    return _A_NAME.fullmatch(name) is not None
+
+
 def other_delimiter(names: Sequence[str]) -> str | None:
     """Return what a header line of one name shows to be the delimiter; None where it shows none.
 
@@ -117,7 +126,7 @@ def other_delimiter(names: Sequence[str]) -> str | None:
     if len(names) != 1:
         return None
     mark = next((mark for mark in ";\t|," if mark in names[0]), None)
-    named = mark is not None and all(map(_A_NAME.fullmatch, names[0].split(mark)))
+    named = mark is not None and all(is_plain(part.strip('"')) for part in names[0].split(mark))
     return mark if named else None
 
 

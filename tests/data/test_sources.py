@@ -107,3 +107,14 @@ def test_a_damaged_prepare_json_is_refused(content: str, prepared: Path) -> None
 def test_a_file_whose_name_looks_like_a_scheme_is_a_file(files: Path) -> None:
     (files / "a.csv").rename(files / "data:a.csv")
     assert texts("data:a.csv") == ["a1", "a2"]
+
+
+def test_a_failed_report_alone_is_told_apart_from_other_reports(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    report.write_text('{"verdict": "FAIL"}')
+    with pytest.raises(DataError, match=r"no splits, as its verdict is FAIL; see .*report\.html"):
+        open_source(str(tmp_path), "train", Fields(), TableFormat())
+    for other in ('{"recipe": "int8"}', "[]", "{"):  # as of a bundle, or a torn one
+        report.write_text(other)
+        with pytest.raises(DataError, match="is a folder; name a file"):
+            open_source(str(tmp_path), "train", Fields(), TableFormat())

@@ -17,6 +17,7 @@ from lightning_tune.reports.display import (
 )
 from lightning_tune.reports.elements import Cell, Column, facts, section, table
 from lightning_tune.reports.markup import Markup, breakable, element
+from lightning_tune.reports.points import change_text, interval_text, two_digits
 from lightning_tune.reports.sections.overview import notes, stat
 from lightning_tune_export.comparison import ClassChange, Comparison
 from lightning_tune_export.gate import Check
@@ -24,16 +25,13 @@ from lightning_tune_export.ladder import Rung, Shape
 from lightning_tune_export.report.record import ExportReport
 from lightning_tune_export.report.words import (
     at_a_half,
-    change_text,
     changed_heading,
     changed_share,
     changes_text,
-    interval_text,
     signed,
     signed_interval,
     speed_up,
     state_of,
-    two_digits,
 )
 
 _FLIPS_SHOWN = 200

@@ -21,6 +21,7 @@ from lightning_tune.reports.display import (
     setting,
 )
 from lightning_tune.reports.markdown import escape, markdown_table
+from lightning_tune.reports.points import two_digits
 from lightning_tune.tables import replace_file
 from lightning_tune_export.ladder import Rung
 from lightning_tune_export.report.record import ExportReport
@@ -32,7 +33,6 @@ from lightning_tune_export.report.words import (
     signed,
     signed_interval,
     state_of,
-    two_digits,
 )
 
 _FLIPS_SHOWN = 50

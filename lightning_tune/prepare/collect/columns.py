@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from lightning_tune.errors import DataError, nearest
-from lightning_tune.tables import delimiter_hint
-
-_A_NAME = re.compile(r"(?!.*\d{4})[\w #./:-]{1,32}")
+from lightning_tune.tables import delimiter_hint, is_plain
 
 
 @dataclass(frozen=True)
@@ -75,15 +72,6 @@ def present(
                 f"{source}: the column {column!r} (--{setting}) stands there twice; rename one."
             )
     return columns
-
-
-def is_plain(name: str) -> bool:
-    """Whether a name may be shown: it is short, and looks like no text and no number of anybody.
-
-    >>> is_plain("message #1"), is_plain("ann@example.org"), is_plain("555 0123 4567")
-    (True, False, False)
-    """
-    return _A_NAME.fullmatch(name) is not None
 
 
 def _missing(source: str, setting: str, column: str, names: Sequence[str]) -> DataError:

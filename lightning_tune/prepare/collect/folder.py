@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lightning_tune.errors import ConfigError, DataError
-from lightning_tune.prepare.collect.columns import is_plain
+from lightning_tune.tables import is_plain
 from lightning_tune.tables.records import Records
 
 BATCH_FILES = 4096

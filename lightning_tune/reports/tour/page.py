@@ -8,10 +8,11 @@ from lightning_tune.reports.display import metric_title, number, printable
 from lightning_tune.reports.elements import facts, section
 from lightning_tune.reports.markup import Markup, element
 from lightning_tune.reports.page import page, write_page
+from lightning_tune.reports.points import points_text
 from lightning_tune.reports.sections.overview import notes, stat
 from lightning_tune.reports.tour import cleaned, learned, shipped
 from lightning_tune.reports.tour.record import Stage, Tour
-from lightning_tune.reports.tour.words import faults_found, lost_text
+from lightning_tune.reports.tour.words import faults_found
 
 _LINKS = {
     "stages": "The five stages",
@@ -84,7 +85,7 @@ def _hero(tour: Tour) -> list[Markup]:
     taken, shape = exported.winning, exported.shapes[0]
     size = "" if taken.megabytes is None else f"{taken.megabytes:.1f} MB"
     found, planted = faults_found(tour.outcomes)
-    cost = f"{lost_text(exported.lost)} on test"
+    cost = f"{points_text(exported.lost)} on test"
     return [
         stat(
             f"{metric_title(name)} on test", number(evaluation.metrics.get(name)), interval, "main"

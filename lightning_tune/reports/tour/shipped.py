@@ -9,9 +9,9 @@ from lightning_tune.reports.charts import Frame, Line, line_chart
 from lightning_tune.reports.display import label_text, metric_title, number, percent, printable
 from lightning_tune.reports.elements import Cell, Column, bar, figure, key, section, table
 from lightning_tune.reports.markup import Markup, breakable, element
+from lightning_tune.reports.points import change_text
 from lightning_tune.reports.records import Point
 from lightning_tune.reports.tour.record import REFERENCE, Candidate, Exported, NewAnswer
-from lightning_tune.reports.tour.words import lost_text
 
 _UNSURE = 0.5
 
@@ -65,16 +65,9 @@ def _time(milliseconds: float | None, longest: float) -> Cell:
 def _cost(exported: Exported) -> Markup:
     """Say what the bundle loses on the test split, which was read once, for it."""
     before, after = (_with_interval(*one) for one in (exported.before, exported.after))
-    interval = ""
-    if exported.lost_interval is not None:
-        ends = exported.lost_interval
-        if lost_text(exported.lost).endswith("gained"):
-            ends = -ends[1], -ends[0]
-        low, high = (round(end, 2) + 0.0 for end in ends)  # no -0.00
-        interval = f" (95 % interval {low:.2f} to {high:.2f})"
     said = (
         f"On {exported.rows:,} test rows: {metric_title(exported.metric)} {before} in PyTorch, "
-        f"{after} in the bundle; {lost_text(exported.lost)}{interval}, "
+        f"{after} in the bundle; {change_text(exported.lost, exported.lost_interval)}, "
         f"{round(exported.flipped * exported.rows):,} answers changed."
     )
     return element("p", said, class_="said")

@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning_tune.datasets.spoiling import Fault
 from lightning_tune.reports.display import label_text, metric_title, most_confused, number
+from lightning_tune.reports.points import points_text
 from lightning_tune.reports.records import THROUGHPUT, Evaluation
 from lightning_tune.reports.runs import Run
 from lightning_tune.reports.tour.outcomes import Outcome
@@ -90,24 +91,13 @@ def export_line(exported: Exported) -> str:
     shape = exported.shapes[0]
     return (
         f"{taken.name}: {size}{taken.milliseconds[shape]:.2f} ms at {shape}{_times(exported)}; "
-        f"{lost_text(exported.lost)} on test"
+        f"{points_text(exported.lost)} on test"
     )
 
 
 def _times(exported: Exported) -> str:
     times = exported.times(exported.shapes[0])
     return "" if times is None else f", {times:.1f} times as fast as {REFERENCE}"
-
-
-def lost_text(lost: float) -> str:
-    """Say what was lost or gained.
-
-    >>> lost_text(0.5), lost_text(-0.25), lost_text(0.0)
-    ('0.50 points lost', '0.25 points gained', 'nothing lost')
-    """
-    if abs(lost) < 0.005:
-        return "nothing lost"
-    return f"{abs(lost):.2f} points {'lost' if lost > 0 else 'gained'}"
 
 
 def score_line(answers: Sequence[NewAnswer]) -> str:

@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from lightning_tune.reports.figures import to_bytes
+from lightning_tune.reports.points import change_text, points_text
 from lightning_tune_export.calibrate import Bin
 from lightning_tune_export.gate import Check
 from lightning_tune_export.report.charts import limit_of, looks_of, range_of
@@ -19,7 +20,7 @@ from lightning_tune_export.report.figures import figures_of
 from lightning_tune_export.report.page import export_html, write_html
 from lightning_tune_export.report.record import Calibrated, write_json
 from lightning_tune_export.report.text import export_markdown, rows_of, show_candidates
-from lightning_tune_export.report.words import change_text, headline, points_text, speed_up
+from lightning_tune_export.report.words import headline, speed_up
 
 KINDS = ("binary", "multiclass", "multilabel", "regression")
 
